@@ -1,0 +1,70 @@
+# Every target works on a machine with Python 3.11+, pip, git and make; `uv` is used where it is there, for speed.
+# (No `export PYTHONDONTWRITEBYTECODE`: without cached bytecode Airflow starts twice as slowly.)
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+JOBS ?= 3
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help install demo test test-scale test-ui bench chaos lint format lock clean
+
+help: ## List the targets.
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+install: $(VENV)/.installed ## Create the virtual environment from the lock file.
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@if command -v uv >/dev/null 2>&1; then \
+		test -x $(BIN)/python || uv venv --quiet --python $(PYTHON) $(VENV); \
+		uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock && \
+		uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .; \
+	else \
+		test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV); \
+		$(BIN)/pip install --quiet --require-hashes -r requirements.lock && \
+		$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .; \
+	fi
+	@touch $@
+
+demo: install ## Watch a DAG in real Airflow wait for the vendor's sample event.
+	@$(BIN)/airflow-vod demo
+
+test: lint ## Linters, types and every test; JOBS=1 for one after the other.
+	$(BIN)/pytest -n $(JOBS) --dist loadfile
+
+test-scale: install ## 300 sensors in two triggerers, one of which is killed; SENSORS=600 for as many.
+	VOD_TEST_SENSORS=$(or $(SENSORS),300) $(BIN)/pytest -s tests/acceptance/test_scale.py
+
+bench: install ## Measure speed and cost beside baselines; QUICK=1 for a short form, ONLY="drain inbox" for some figures.
+	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(addprefix --only ,$(ONLY))
+
+chaos: install ## 20,000 events while everything fails now and then; SEED=… and EVENTS=… repeat or shorten it.
+	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(EVENTS),--events $(EVENTS))
+
+test-ui: $(VENV)/.installed-ui ## The page "VOD events" in a real browser (Debian's chromium, or $$CHROMIUM).
+	$(BIN)/pytest tests/ui
+
+$(VENV)/.installed-ui: $(VENV)/.installed requirements-ui.lock
+	@if command -v uv >/dev/null 2>&1; then \
+		uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-ui.lock; \
+	else \
+		$(BIN)/pip install --quiet --require-hashes -r requirements-ui.lock; \
+	fi
+	@touch $@
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: install ## Let ruff rewrite what it can.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: ## Resolve the dependencies anew (needs uv).
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --extra dev \
+		--no-emit-package airflow-vod --custom-compile-command "make lock" -o requirements.lock pyproject.toml
+	echo playwright | uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+		--constraint requirements.lock --custom-compile-command "make lock" -o requirements-ui.lock -
+
+clean: ## Remove what the targets made.
+	rm -rf $(VENV) .ruff_cache .mypy_cache .hypothesis build dist
