@@ -1,0 +1,115 @@
+"""Every error that this package raises on its own account.
+
+    VodError                      anything below
+    ├── VodSettingsError          a connection or setting that cannot work as it is written
+    ├── VodApiError               the VOD API refused, or could not be reached
+    │   ├── VodAuthenticationError    credentials or permission: waiting does not help
+    │   ├── VodInvalidRequestError    the request itself is wrong: waiting does not help
+    │   │   └── VodPushModeError          there is no queue: the application announces its events by callback
+    │   └── VodTransientError         network, HTTP 5xx, InternalError, a proxy's HTML: later may work
+    │       └── VodThrottledError         over a rate limit: later will work
+    ├── EventParseError           a body that is not a VOD event
+    ├── ResultError               a value that is not the result of a VOD task
+    └── InboxError                the inbox
+        ├── InboxSchemaError          its tables belong to another version of this package
+        └── InboxUnavailableError     its database cannot be reached or is locked: later may work
+
+Invariant: no message of these errors holds a secret; whoever raises one passes text that may be shown to anybody.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class VodError(Exception):
+    """Base of all errors of this package."""
+
+
+class VodSettingsError(VodError, ValueError):
+    """A connection or setting cannot work as it is written; the message names the field, the value and the remedy."""
+
+
+class VodApiError(VodError):
+    """The VOD API answered with an error, or did not answer.
+
+    :param action: the API action, such as ``PullEvents``.
+    :param code: the API's error code, such as ``AuthFailure.SignatureFailure``; our own word where there was no answer.
+    :param message: the API's text, or what happened instead of an answer.
+    :param request_id: the ``RequestId`` that Tencent Cloud's support asks for; None where there was no answer.
+    :param remedy: what the reader can do about it.
+    """
+
+    def __init__(
+        self,
+        action: str,
+        code: str,
+        message: str,
+        request_id: str | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        super().__init__(action, code, message, request_id, remedy)
+        self.action = action
+        self.code = code
+        self.message = message
+        self.request_id = request_id
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        request = f" (request id {self.request_id})" if self.request_id else ""
+        remedy = f" {self.remedy}" if self.remedy else ""
+        return f"{self.action}: {self.code}: {self.message}{request}.{remedy}"
+
+
+class VodAuthenticationError(VodApiError):
+    """Credentials were refused, or they lack a permission. Permanent: waiting does not help."""
+
+
+class VodInvalidRequestError(VodApiError):
+    """The API refuses this very request (a parameter, a SubAppId, an unknown action). Permanent."""
+
+
+class VodPushModeError(VodInvalidRequestError):
+    """The application announces its events by callback, so nothing will ever come out of its queue."""
+
+
+class VodTransientError(VodApiError):
+    """The API could not answer now: network, HTTP 5xx, ``InternalError``, or HTML from a proxy."""
+
+
+class VodThrottledError(VodTransientError):
+    """Over a rate limit of the API (``RequestLimitExceeded`` and its kin)."""
+
+
+class EventParseError(VodError, ValueError):
+    """The body is not a VOD event; the message says what is wrong with it."""
+
+
+class ResultError(VodError, ValueError):
+    """The value is not the result of a VOD task, or lacks what is asked of it."""
+
+
+class InboxError(VodError):
+    """The inbox cannot do what it was asked."""
+
+
+class InboxSchemaError(InboxError):
+    """The tables of the inbox were made by a newer version of this package, or cannot be brought up to this one."""
+
+
+class InboxUnavailableError(InboxError):
+    """The database of the inbox cannot be reached, is locked or broke off; the work can be tried again later."""
+
+
+def error_to_dict(error: VodError) -> dict[str, Any]:
+    """Write an error of this package as JSON, to carry it from a trigger to its task.
+
+    :param error: the error; of a class that is private to a module, the public base is written.
+    """
+    name = next(kind.__name__ for kind in type(error).__mro__ if kind.__module__ == __name__)
+    return {"type": name, "args": list(error.args)}
+
+
+def error_from_dict(value: dict[str, Any]) -> VodError:
+    """Read what `error_to_dict` wrote."""
+    return globals()[value["type"]](*value["args"])

@@ -1,0 +1,72 @@
+"""Keeps calls under the API's rate limits.
+
+Invariant: in any second at most `API_LIMIT` calls of one action leave this process for one account, whoever makes them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+API_LIMIT = 100  # requests/s per action and account (VOD API: PullEvents, ConfirmEvents, DescribeTaskDetail)
+
+
+class Pacer:
+    """Spaces calls evenly, and lets a few that are late catch up. Safe to share between threads.
+
+    Of the limit, 2 % may go at once, and 1 % is left to the network, which delays some calls more than others.
+
+    :param limit: calls allowed in any one second.
+    :param clock: seconds that only grow.
+    :param sleep: lets seconds pass.
+    """
+
+    def __init__(
+        self,
+        limit: int = API_LIMIT,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        at_once = max(1, limit * 2 // 100)
+        self._interval = 1 / (limit - at_once - limit // 100)
+        self._ahead = (at_once - 1) * self._interval
+        self._clock = clock
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._line = threading.Lock()
+        self._next = float("-inf")  # when the next call would be due if none came early
+
+    def take(self) -> float:
+        """Take the right to one call if there is one.
+
+        :return: 0.0 when the call may be made now, else the seconds after which it is worth asking again.
+        """
+        with self._lock:
+            now = self._clock()
+            pause = self._next - self._ahead - now
+            if pause > 0:
+                return pause
+            self._next = max(self._next, now) + self._interval
+            return 0.0
+
+    def wait(self) -> None:
+        """Take the right to one call, however long that takes; those who wait stand in line."""
+        with self._line:
+            while pause := self.take():
+                self._sleep(pause)
+
+
+_pacers: dict[tuple[str, str], Pacer] = {}
+_pacers_lock = threading.Lock()
+
+
+def pacer(account: str, action: str, limit: int = API_LIMIT) -> Pacer:
+    """Answer the one pacer of this process for an account's calls of an action.
+
+    :param account: `VodSettings.account`; queues and connections of one account share its limit.
+    :param action: the API action.
+    :param limit: calls in any one second, where fewer should be made than the API allows.
+    """
+    with _pacers_lock:
+        return _pacers.setdefault((account, action), Pacer(limit))
