@@ -1,0 +1,165 @@
+"""One engine: transactions, the clock, and errors in the words of this package.
+
+Invariant: no text of an error raised here holds a password.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import quote, quote_plus
+
+from sqlalchemy import bindparam, create_engine
+from sqlalchemy import exc as sql
+from sqlalchemy.engine import URL, Connection, make_url
+
+from airflow_vod.exceptions import InboxError, InboxUnavailableError
+from airflow_vod.inbox.dialects import Dialect, dialect_of
+from airflow_vod.inbox.forks import survive_fork
+from airflow_vod.inbox.tables import Seconds
+
+if TYPE_CHECKING:
+    from sqlalchemy.sql.elements import ColumnElement
+
+OPTION = "[tencent_vod] inbox_sql_alchemy_conn"
+MASK = "***"
+
+
+class Database:
+    """The database of an inbox.
+
+    :param url: SQLAlchemy URL.
+    :param clock: Unix seconds, for tests; without it the database's own clock tells the time.
+    :raises InboxError: the URL cannot be used.
+    """
+
+    def __init__(self, url: str, clock: Callable[[], float] | None = None) -> None:
+        self._url = _parse(url)
+        self._secrets = _secrets(self._url)
+        self.dialect: Dialect = dialect_of(self._url)
+        own_clock = self.dialect.own_clock if clock is None else None
+        self._clock = None if own_clock is not None else clock or time.time
+        #: Unix seconds, to be used in statements; goes with `times`.
+        self.now: ColumnElement[float] = bindparam("now", type_=Seconds) if own_clock is None else own_clock
+        try:
+            self.engine = create_engine(self._url, hide_parameters=True, future=True, **self.dialect.engine_options())
+            self.dialect.prepare(self.engine)
+        except (sql.SQLAlchemyError, ImportError, OSError, TypeError) as error:
+            raise self._unusable(error) from None
+        self._reads = self.engine.execution_options(**self.dialect.reads)
+        survive_fork(self)
+
+    @property
+    def url(self) -> str:
+        """Where it is, without password."""
+        query = {
+            name: MASK if _is_secret(name) or value == self._url.password else value
+            for name, value in self._url.query.items()
+        }
+        return self._url.set(query=query).render_as_string(hide_password=True)
+
+    def times(self) -> dict[str, float]:
+        """Values that a statement with `now` in it needs."""
+        return {} if self._clock is None else {"now": self._clock()}
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Connect for statements that only read; each sees the newest that is committed.
+
+        :raises InboxUnavailableError: the database does not answer now.
+        :raises InboxError: it refuses.
+        """
+        try:
+            with self._reads.connect() as connection:
+                yield connection
+        except sql.SQLAlchemyError as error:
+            self._raise(error)
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Connect for one transaction; it is committed at the end, or not at all.
+
+        :raises InboxUnavailableError: the database does not answer now; whether a lost COMMIT took effect is unknown.
+        :raises InboxError: it refuses.
+        """
+        try:
+            with self.engine.begin() as connection:
+                self.dialect.begin(connection)
+                yield connection
+        except sql.SQLAlchemyError as error:
+            self._raise(error)
+
+    def close(self) -> None:
+        """Close all connections that are not in use."""
+        self.engine.dispose()
+
+    def _raise(self, error: sql.SQLAlchemyError) -> NoReturn:
+        cause = error.orig if isinstance(error, sql.DBAPIError) and error.orig is not None else error
+        # PostgreSQL appends the row that it refuses, so the text is cut.
+        text = self._masked(" ".join(str(cause).split()) or type(cause).__name__)[:500]
+        # A driver's own text may quote what it was given; then the chain must not show it either.
+        chained = None if self._betrays(error) else error
+        if self._is_transient(error, cause):
+            raise InboxUnavailableError(
+                f"The database of the inbox ({self.url}) cannot be used now: {text}. "
+                f"This may pass; if it does not, check that {OPTION} is right and that the database is up and writable."
+            ) from chained
+        raise InboxError(
+            f"The database of the inbox ({self.url}) refused: {text}. Check that {OPTION} is right "
+            "and that its user may create, read and write tables there."
+        ) from chained
+
+    def _is_transient(self, error: sql.SQLAlchemyError, cause: BaseException) -> bool:
+        if isinstance(error, sql.TimeoutError):  # all connections of the pool are in use
+            return True
+        if not isinstance(error, sql.DBAPIError):
+            return False
+        return error.connection_invalidated or self.dialect.is_transient(cause)
+
+    def _unusable(self, error: Exception) -> InboxError:
+        return InboxError(
+            f"The database of the inbox ({self.url}) cannot be used: {self._masked(str(error))}. "
+            f"Check {OPTION}, that the driver it names is installed, and that the folder of a file can be written to."
+        )
+
+    def _masked(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, MASK)
+        return text
+
+    def _betrays(self, error: BaseException | None) -> bool:
+        while error is not None:
+            if self._masked(str(error)) != str(error):
+                return True
+            error = error.__cause__ or error.__context__
+        return False
+
+    def after_fork(self) -> Any:
+        """Make a new pool, in the child of a fork."""
+        parents = self.engine.pool
+        self.engine.dispose(close=False)
+        return parents
+
+
+def _parse(url: str) -> URL:
+    try:
+        return make_url(url)
+    except (sql.ArgumentError, ValueError, TypeError):
+        # Without the cause: it may quote the URL, and with it the password.
+        raise InboxError(
+            f"{OPTION} is not a SQLAlchemy URL, such as sqlite:////var/lib/airflow/vod_inbox.db "
+            "or postgresql+psycopg://user:password@host/database."
+        ) from None
+
+
+def _is_secret(name: str) -> bool:
+    return any(word in name.lower() for word in ("pass", "pwd", "secret", "token"))
+
+
+def _secrets(url: URL) -> list[str]:
+    values = [url.password, *(value for name, value in url.query.items() if _is_secret(name))]
+    plain = [str(value) for value in values if value]
+    forms = {form for value in plain for form in (value, quote(value), quote(value, safe=""), quote_plus(value))}
+    return sorted(forms, key=len, reverse=True)

@@ -1,0 +1,90 @@
+"""The lease of a queue: who pulls it.
+
+Invariant: at any moment of the database's clock a queue has at most one holder. To acquire and to renew is one statement
+that compares and sets, so there is nothing between the look and the leap.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, bindparam, case, or_, select, update
+
+from airflow_vod.inbox.records import Lease
+from airflow_vod.inbox.tables import Seconds, vod_lease
+from airflow_vod.inbox.values import checked_id, small_json
+
+if TYPE_CHECKING:
+    from airflow_vod.inbox.database import Database
+
+
+class Leases:
+    """The leases in one database.
+
+    :param database: where the table is.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        table, now = vod_lease.c, database.now
+        queue, holder = bindparam("of_queue", type_=table.queue.type), bindparam("by", type_=table.holder.type)
+        held_already = and_(table.holder == holder, table.expires_at > now)
+        self._acquire = (
+            update(vod_lease)
+            .where(table.queue == queue, or_(table.holder.is_(None), table.holder == holder, table.expires_at <= now))
+            # In this order, because MySQL sees in each expression what it has set before.
+            .ordered_values(
+                (table.acquired_at, case((held_already, table.acquired_at), else_=now)),
+                (table.expires_at, now + bindparam("ttl", type_=Seconds)),
+                (table.holder, holder),
+                (table.info, bindparam("about", type_=table.info.type)),
+            )
+        )
+        self._release = (
+            update(vod_lease)
+            .where(table.queue == queue, table.holder == holder)
+            .values(holder=None, acquired_at=None, expires_at=None, info=None)
+        )
+        self._exists = select(table.queue).where(table.queue == queue)
+        self._read = select(
+            table.queue, table.holder, table.acquired_at, table.expires_at, table.info, now.label("read_at")
+        ).where(table.queue == queue, table.holder.is_not(None))
+
+    def acquire(self, queue: str, holder: str, ttl: float, info: Mapping[str, Any] | None) -> bool:
+        """See `InboxStore.acquire_lease`."""
+        values = {
+            "of_queue": checked_id(queue, "The name of a queue"),
+            "by": checked_id(holder, "The holder of a lease"),
+            "ttl": float(ttl),
+            "about": small_json(info, "The info of a lease"),
+        }
+        with self._database.write() as connection:
+            values |= self._database.times()
+            if connection.execute(self._acquire, values).rowcount == 1:
+                return True
+            if connection.execute(self._exists, {"of_queue": queue}).first() is not None:
+                return False
+            connection.execute(self._database.dialect.upsert(vod_lease, ()), {"queue": queue})
+            return connection.execute(self._acquire, values).rowcount == 1
+
+    def release(self, queue: str, holder: str) -> bool:
+        """See `InboxStore.release_lease`."""
+        with self._database.write() as connection:
+            return connection.execute(self._release, {"of_queue": queue, "by": holder}).rowcount == 1
+
+    def read(self, queue: str) -> Lease | None:
+        """Read the lease, whether or not it is over."""
+        with self._database.read() as connection:
+            row = connection.execute(self._read, {"of_queue": queue} | self._database.times()).first()
+        if row is None:
+            return None
+        return Lease(
+            queue=row.queue,
+            holder=row.holder,
+            acquired_at=row.acquired_at,
+            expires_at=row.expires_at,
+            expired=row.expires_at <= row.read_at,
+            info=json.loads(row.info or "{}"),
+        )

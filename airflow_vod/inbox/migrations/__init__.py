@@ -1,0 +1,46 @@
+"""The history of the tables of the inbox, for Alembic.
+
+Invariant: an upgrade runs on the connection, and in the transaction, that it is given; no ``alembic.ini`` takes part.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+
+def config(connection: Connection | None = None) -> Config:
+    """Make Alembic's configuration.
+
+    :param connection: where to upgrade.
+    """
+    made = Config()
+    # Alembic reads % as the start of a reference.
+    made.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    made.attributes["connection"] = connection
+    return made
+
+
+def upgrade(connection: Connection, revision: str = "head") -> None:
+    """Bring the tables to a version.
+
+    :param connection: with a transaction begun; the caller commits.
+    :param revision: which version.
+    """
+    command.upgrade(config(connection), revision)
+
+
+def knows(revision: str) -> bool:
+    """Say whether a version is part of this history."""
+    try:
+        return ScriptDirectory.from_config(config()).get_revision(revision) is not None
+    except CommandError:
+        return False

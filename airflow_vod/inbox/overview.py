@@ -1,0 +1,62 @@
+"""What the inbox has seen, in numbers: for people.
+
+Invariant: one statement each, over one index; nothing here is called in a loop that waits for an event.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import bindparam, case, func, select
+
+from airflow_vod.inbox.records import Slice
+from airflow_vod.inbox.tables import Seconds, vod_event, vod_queue
+
+if TYPE_CHECKING:
+    from airflow_vod.inbox.database import Database
+
+
+class Overview:
+    """The numbers of one database.
+
+    :param database: where the tables are.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        table = vod_event.c
+        start, width = bindparam("start", type_=Seconds), bindparam("width", type_=Seconds)
+        number = database.dialect.whole((table.received_at - start) / width).label("number")
+        failed = case((table.outcome.in_(("failed", "partly_failed")), 1))
+        self._history = (
+            select(
+                number,
+                func.count(),
+                func.count(failed),
+                func.avg(table.read_at - table.received_at),
+                func.max(table.read_at - table.received_at),
+            )
+            .where(table.received_at >= start)
+            .group_by(number)
+        )
+        self._queues = select(vod_queue.c.name).order_by(vod_queue.c.name)
+
+    def queues(self) -> list[str]:
+        """See `InboxStore.queues`."""
+        with self._database.read() as connection:
+            return list(connection.execute(self._queues).scalars())
+
+    def history(self, queue: str | None, seconds: float, slices: int) -> list[Slice]:
+        """See `InboxStore.history`."""
+        statement, width = self._history, seconds / slices
+        if queue is not None:
+            statement = statement.where(vod_event.c.queue == queue)
+        with self._database.read() as connection:
+            now = connection.execute(select(self._database.now.label("now")), self._database.times()).scalar_one()
+            start = now - seconds
+            rows = connection.execute(statement, {"start": start, "width": width}).all()
+        # What came while this was asked is one slice too far.
+        known = {int(row[0]): row for row in rows if int(row[0]) < slices}
+        return [
+            Slice(start + number * width, *known.get(number, (0, 0, 0, None, None))[1:]) for number in range(slices)
+        ]

@@ -1,0 +1,55 @@
+"""Brings the tables of an inbox to the version that this package knows, and refuses newer ones.
+
+Invariants: an inbox that is up to date costs two short queries and no import of Alembic; of any number of processes that
+open a new inbox at the same time, one makes the tables and the others wait for it.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import column, inspect, select, table
+
+from airflow_vod.exceptions import InboxSchemaError
+from airflow_vod.inbox.tables import SCHEMA_VERSION, VERSION_TABLE
+
+if TYPE_CHECKING:
+    from sqlalchemy import Select
+    from sqlalchemy.engine import Connection
+
+    from airflow_vod.inbox.database import Database
+
+_VERSION: Select[Any] = select(column("version_num")).select_from(table(VERSION_TABLE))
+_one_thread = threading.Lock()  # Alembic's `op` and `context` are one per process
+
+
+def ensure_schema(database: Database) -> None:
+    """Make or upgrade the tables where that is needed.
+
+    :param database: the database of the inbox.
+    :raises InboxSchemaError: the tables belong to a newer version of this package.
+    :raises InboxError: the database refuses; InboxUnavailableError where that may pass.
+    """
+    with database.read() as connection:
+        if _version(connection) == SCHEMA_VERSION:
+            return
+    from airflow_vod.inbox.migrations import knows, upgrade
+
+    with _one_thread, database.write() as connection, database.dialect.schema_lock(connection):
+        version = _version(connection)  # again: another process may have been here meanwhile
+        if version == SCHEMA_VERSION:
+            return
+        if version is not None and not knows(version):
+            raise InboxSchemaError(
+                f"The inbox {database.url} has schema version {version}; this airflow-vod knows versions up to "
+                f"{SCHEMA_VERSION}. Upgrade airflow-vod here to the version that runs elsewhere, or point "
+                "[tencent_vod] inbox_sql_alchemy_conn to another database."
+            )
+        upgrade(connection)
+
+
+def _version(connection: Connection) -> str | None:
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    return connection.execute(_VERSION).scalar()

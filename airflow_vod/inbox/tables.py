@@ -1,0 +1,132 @@
+"""The tables of the inbox, as the newest migration leaves them.
+
+Invariant: what the migrations make and what this file says are the same; a test compares the two on every database.
+All of it lives in a private MetaData, so that it never meets Airflow's own tables, even in one database.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Float,
+    Index,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects import mysql
+
+SCHEMA_VERSION = "0001"  # the newest Alembic revision; a store opens only tables of exactly this version
+VERSION_TABLE = "vod_inbox_version"
+
+ID_LENGTH = 255
+KEY_LENGTH = 64
+WORD_LENGTH = 64  # of a status
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+# MySQL compares text without regard to case unless told otherwise; ids of VOD are case-sensitive.
+_mysql_id = mysql.VARCHAR(ID_LENGTH, charset="utf8mb4", collation="utf8mb4_bin")
+_mysql_text = mysql.MEDIUMTEXT(charset="utf8mb4", collation="utf8mb4_bin")
+IdText = String(ID_LENGTH).with_variant(_mysql_id, "mysql").with_variant(_mysql_id, "mariadb")
+LongText = Text().with_variant(_mysql_text, "mysql").with_variant(_mysql_text, "mariadb")
+Seconds = Float(53)  # Unix time in double precision (`Double` exists only since SQLAlchemy 2)
+
+# One row per queue. Its lock puts the writers of a queue in a row, which makes positions visible in order.
+vod_queue = Table(
+    "vod_queue",
+    metadata,
+    Column("name", IdText, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    PrimaryKeyConstraint("name"),
+)
+
+vod_event = Table(
+    "vod_event",
+    metadata,
+    Column("queue", IdText, nullable=False),
+    Column("position", BigInteger, nullable=False, autoincrement=False),
+    Column("key", String(KEY_LENGTH), nullable=False),
+    Column("event_type", IdText, nullable=True),
+    Column("vod_task_id", IdText, nullable=True),
+    Column("file_id", IdText, nullable=True),
+    Column("status", String(WORD_LENGTH), nullable=True),
+    Column("finished", Boolean(create_constraint=False), nullable=False),
+    Column("outcome", String(16), nullable=True),
+    Column("source", String(16), nullable=False),
+    Column("body", LongText, nullable=False),
+    Column("error", LongText, nullable=True),
+    Column("received_at", Seconds, nullable=False),
+    Column("read_at", Seconds, nullable=True),
+    Column("read_by", IdText, nullable=True),
+    PrimaryKeyConstraint("queue", "position"),
+    UniqueConstraint("queue", "key"),
+    CheckConstraint("(read_at IS NULL) = (read_by IS NULL)", name="read_whole"),
+)
+# The order in which people look at events (newest first) is the tail of every index that serves a list.
+_newest = (vod_event.c.received_at, vod_event.c.queue, vod_event.c.position)
+_unread, _unparsed = vod_event.c.read_at.is_(None), vod_event.c.error.is_not(None)
+# Few tasks fail, and those are looked for; where an index can be of a part of the table, it is of these.
+not_succeeded = text("outcome <> 'succeeded'")
+Index("ix_vod_event_task", vod_event.c.vod_task_id, vod_event.c.queue, vod_event.c.position)
+Index("ix_vod_event_file", vod_event.c.file_id, *_newest)
+Index("ix_vod_event_type", vod_event.c.event_type, *_newest)
+Index("ix_vod_event_outcome", vod_event.c.outcome, *_newest, sqlite_where=not_succeeded, postgresql_where=not_succeeded)
+Index("ix_vod_event_received", *_newest)
+Index("ix_vod_event_unread", *_newest, sqlite_where=_unread, postgresql_where=_unread)
+Index("ix_vod_event_unparsed", *_newest, sqlite_where=_unparsed, postgresql_where=_unparsed)
+
+# A lease is free when nobody holds it or its time is over: no state column, and nothing that has to be cleaned up.
+vod_lease = Table(
+    "vod_lease",
+    metadata,
+    Column("queue", IdText, nullable=False),
+    Column("holder", IdText, nullable=True),
+    Column("acquired_at", Seconds, nullable=True),
+    Column("expires_at", Seconds, nullable=True),
+    Column("info", LongText, nullable=True),
+    PrimaryKeyConstraint("queue"),
+    # A holder without an end would keep the queue for ever, an end without a holder would keep everybody out.
+    CheckConstraint(
+        "(holder IS NULL) = (acquired_at IS NULL) AND (holder IS NULL) = (expires_at IS NULL)", name="lease_whole"
+    ),
+)
+
+vod_waiter = Table(
+    "vod_waiter",
+    metadata,
+    Column("queue", IdText, nullable=False),
+    Column("id", IdText, nullable=False),
+    Column("vod_task_id", IdText, nullable=True),
+    Column("event_types", LongText, nullable=False),
+    Column("waiter", LongText, nullable=False),
+    Column("since", Seconds, nullable=False),
+    Column("deadline", Seconds, nullable=True),
+    PrimaryKeyConstraint("queue", "id"),
+)
+Index("ix_vod_waiter_task", vod_waiter.c.vod_task_id, vod_waiter.c.queue)
+Index("ix_vod_waiter_since", vod_waiter.c.queue, vod_waiter.c.since)
+
+# One row for each who follows a queue on his own, such as an asset watcher. Never pruned: it must outlive any outage.
+vod_cursor = Table(
+    "vod_cursor",
+    metadata,
+    Column("watcher", IdText, nullable=False),
+    Column("queue", IdText, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("updated_at", Seconds, nullable=False),
+    PrimaryKeyConstraint("watcher", "queue"),
+)

@@ -1,0 +1,129 @@
+"""What may be written to a column, and what an event looks like as a row.
+
+Invariant: no value that passes here is refused by a database: no NUL, no half of a surrogate pair, nothing longer than its
+column, no body beyond `MAX_BODY`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+from airflow_vod.events import UnparsedEvent, VodEvent
+from airflow_vod.exceptions import InboxError, ResultError
+from airflow_vod.inbox.tables import ID_LENGTH, WORD_LENGTH
+from airflow_vod.results import result_of
+
+MAX_BODY = 4 * 1024 * 1024  # characters; a quarter of what MEDIUMTEXT holds. Events of VOD have a few thousand
+MAX_TEXT = 2000  # characters of a text for people
+CHUNK = 500  # values in one IN (...); SQLite before 3.32 takes 999 parameters in all
+
+T = TypeVar("T")
+
+_ID = re.compile(rf"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{{1,{ID_LENGTH}}}")
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
+
+
+def is_id(value: Any) -> bool:
+    """Say whether a value can be an id in the inbox at all."""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
+def checked_id(value: str, name: str) -> str:
+    """Refuse what cannot be an id.
+
+    :param value: the id.
+    :param name: what it is, for the message.
+    :raises InboxError: it is empty, too long, or has control characters.
+    """
+    if not is_id(value):
+        raise InboxError(f"{name} must have 1 to {ID_LENGTH} characters and no control characters, not {value!r:.80}.")
+    return value
+
+
+def storable(text: Any, limit: int = MAX_TEXT) -> str:
+    """Make any text fit for a column.
+
+    :param limit: characters to keep.
+    """
+    return _UNSTORABLE.sub("\ufffd", str(text)[:limit])
+
+
+def chunks(values: Collection[T], size: int = CHUNK) -> Iterator[list[T]]:
+    """Split values into lists that one statement can take."""
+    rest = iter(values)
+    while chunk := list(islice(rest, size)):
+        yield chunk
+
+
+def row_of(event: VodEvent | UnparsedEvent) -> tuple[Any, ...]:
+    """Make the columns of `dialects.PER_EVENT`, without the position."""
+    body, error = _body(event.raw), None
+    if isinstance(event, VodEvent) and len(body) <= MAX_BODY:
+        status = event.status
+        if status is not None and len(status) > WORD_LENGTH:
+            status = status[:WORD_LENGTH]
+        return (
+            event.key,
+            event.event_type,
+            event.vod_task_id,
+            event.file_id,
+            status,
+            event.finished,
+            _outcome(event),
+            body,
+            None,
+        )
+    if len(body) > MAX_BODY:
+        error = f"A body of {len(body)} characters is larger than the {MAX_BODY} that the inbox keeps; this is its beginning."
+        body = _encode(body[:MAX_TEXT])
+    elif isinstance(event, UnparsedEvent):
+        error = storable(event.error)
+    event_type = event.event_type if is_id(event.event_type) else None
+    return (event.key, event_type, None, None, None, False, None, body, error)
+
+
+def _outcome(event: VodEvent) -> str | None:
+    """Judge how the VOD task ended; None for what ends none."""
+    try:
+        return result_of(event).outcome.value if event.finished else None
+    except ResultError:
+        return None
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else storable(value)
+
+
+# One encoder for all bodies: ASCII, so that NUL, surrogates and the database's character set do not matter.
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, default=_plain).encode
+
+
+def _body(raw: Any) -> str:
+    try:
+        return _encode(raw)
+    except (RecursionError, ValueError, TypeError) as error:  # keys that are no text, a circle, too deep
+        return _encode(f"<a {type(raw).__name__} that cannot be written as JSON: {type(error).__name__}>")
+
+
+def small_json(value: Mapping[str, Any] | None, name: str, limit: int = 16_000) -> str:
+    """Encode what people on call are to see.
+
+    :param limit: characters.
+    :raises InboxError: it is larger, or not JSON.
+    """
+    try:
+        text = json.dumps(dict(value or {}), separators=(",", ":"))
+    except (TypeError, ValueError) as error:
+        raise InboxError(f"{name} must be JSON: {error}.") from error
+    if len(text) > limit:
+        raise InboxError(f"{name} must be at most {limit} characters of JSON; this is {len(text)}.")
+    return text
+
+
+def words(values: Sequence[str]) -> str:
+    """Encode a few words for one column."""
+    return _encode([storable(value, ID_LENGTH) for value in values])

@@ -1,0 +1,111 @@
+"""Who waits for what, written down for `confirm_policy=awaited` and for people on call.
+
+Invariant: nothing is found or woken by this table; a waiter that is missing here, or left behind, harms no wait.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, delete, or_, select
+
+from airflow_vod.inbox.records import Waiter
+from airflow_vod.inbox.tables import vod_event, vod_waiter
+from airflow_vod.inbox.values import MAX_TEXT, checked_id, chunks, is_id, storable, words
+
+if TYPE_CHECKING:
+    from airflow_vod.inbox.database import Database
+
+
+class Waiters:
+    """The waiters in one database.
+
+    :param database: where the table is.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        table, now = vod_waiter.c, database.now
+        queue = bindparam("of_queue", type_=table.queue.type)
+        ids = bindparam("ids", expanding=True, type_=table.id.type)
+        in_time = or_(table.deadline.is_(None), table.deadline > now)
+        self._now = select(now.label("now"))
+        self._add = database.dialect.upsert(vod_waiter, ("vod_task_id", "event_types", "waiter", "deadline"))
+        self._remove = delete(vod_waiter).where(table.queue == queue, table.id.in_(ids))
+        self._expire = delete(vod_waiter).where(table.deadline <= bindparam("cutoff", type_=table.deadline.type))
+        select_each, event = database.dialect.select_each, vod_event.c
+        self._awaited = (
+            select_each((table.vod_task_id,), table.vod_task_id, "ids", table.queue == queue, in_time),
+            select_each(
+                (event.vod_task_id,), event.vod_task_id, "ids", event.queue == queue, event.read_at.is_not(None)
+            ),
+        )
+        self._list = (
+            select(table.id, table.vod_task_id, table.event_types, table.waiter, table.deadline, table.since)
+            .where(table.queue == queue)
+            .order_by(table.since, table.id)
+            .limit(bindparam("most"))
+        )
+
+    def add(self, queue: str, waiters: Sequence[Waiter]) -> None:
+        """See `InboxStore.add_waiters`."""
+        checked_id(queue, "The name of a queue")
+        # In the order of their ids, so that two who add the same ones do not block each other.
+        rows = [_row(queue, waiter) for waiter in sorted(waiters, key=lambda each: each.id)]
+        for some in chunks(rows):
+            with self._database.write() as connection:
+                now = connection.execute(self._now, self._database.times()).scalar()
+                connection.execute(self._add, [{**row, "since": now} for row in some])
+
+    def remove(self, queue: str, ids: Collection[str]) -> int:
+        """See `InboxStore.remove_waiters`."""
+        removed = 0
+        for some in chunks(sorted(filter(is_id, ids))):
+            with self._database.write() as connection:
+                removed += connection.execute(self._remove, {"of_queue": queue, "ids": some}).rowcount
+        return removed
+
+    def expire(self, cutoff: float) -> None:
+        """Remove those whose deadline was before `cutoff` (Unix seconds)."""
+        with self._database.write() as connection:
+            connection.execute(self._expire, {"cutoff": cutoff})
+
+    def awaited(self, queue: str, vod_task_ids: Collection[str]) -> set[str]:
+        """See `InboxStore.awaited`."""
+        wanted, found = set(filter(is_id, vod_task_ids)), set[str]()
+        for some in chunks(wanted):
+            values: dict[str, Any] = {"of_queue": queue, "ids": some, **self._database.times()}
+            with self._database.read() as connection:
+                for statement in self._awaited:
+                    found.update(connection.execute(statement, values).scalars())
+        return found & wanted
+
+    def list(self, queue: str, limit: int) -> list[Waiter]:
+        """See `InboxStore.waiters`."""
+        with self._database.read() as connection:
+            rows = connection.execute(self._list, {"of_queue": queue, "most": limit}).all()
+        return [
+            Waiter(
+                id=row.id,
+                vod_task_id=row.vod_task_id,
+                event_types=tuple(json.loads(row.event_types)),
+                waiter=row.waiter,
+                deadline=row.deadline,
+                since=row.since,
+            )
+            for row in rows
+        ]
+
+
+def _row(queue: str, waiter: Waiter) -> dict[str, Any]:
+    task = waiter.vod_task_id
+    return {
+        "queue": queue,
+        "id": checked_id(waiter.id, "The id of a waiter"),
+        "vod_task_id": None if task is None else checked_id(task, "The VOD task id of a waiter"),
+        "event_types": words(waiter.event_types),
+        "waiter": storable(waiter.waiter, MAX_TEXT),
+        "deadline": waiter.deadline,
+    }
