@@ -1,0 +1,122 @@
+"""The control surface: what other processes and shell users can do with a running emulator.
+
+    POST   /_emulator/publish  {"event": {...}, "sub_app_id": 0}, or {"events": [{...}, ...]},
+                               or, for a splice, {"vod_task_id": "...", "files": ["http://..."]}
+    POST   /_emulator/tasks    {"vod_task_id": "...", "task_type": "EditMedia", "status": "FINISH", "detail": {...}}
+    POST   /_emulator/faults   {"script": {"ConfirmEvents": ["drop_response"]}},
+                               or {"chaos": {"seed": 1, "odds": {"internal_error": 0.1}, "actions": ["PullEvents"]}}
+    GET    /_emulator/faults   {"pending": ..., "ledger": [...]}
+    DELETE /_emulator/faults   forgets what is still to come
+    GET    /_emulator/calls    {"counters": ..., "calls": [...]}, newest last; ?limit=100
+    GET    /_emulator/queues   SubAppId to counts
+
+Invariant: a mistake is answered with HTTP 400 and its reason, and changes nothing. No credentials are asked for: the emulator
+is to be bound to the local machine.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import JSONResponse
+
+from airflow_vod.emulator.content import concat_complete
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from starlette.requests import Request as HttpRequest
+
+    from airflow_vod.emulator.api import VodApi
+
+    Handler = Callable[["Control", HttpRequest], Coroutine[Any, Any, JSONResponse]]
+
+
+def explained(handler: Handler) -> Handler:
+    """:param handler: of the control surface.
+    :return: the same, but a mistake in the request is answered with HTTP 400 and the reason.
+    """
+
+    @functools.wraps(handler)
+    async def explain(control: Control, request: HttpRequest) -> JSONResponse:
+        try:
+            return await handler(control, request)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            return JSONResponse({"error": repr(error)}, status_code=400)
+
+    return explain
+
+
+class Control:
+    """The control surface, for other processes and for shell users.
+
+    :param api: the state.
+    """
+
+    def __init__(self, api: VodApi) -> None:
+        self._api = api
+
+    @explained
+    async def publish(self, request: HttpRequest) -> JSONResponse:
+        """Let events happen."""
+        given = await _json_object(request)
+        events = list(given.get("events") or ())
+        if "event" in given:
+            events.append(given["event"])
+        if "vod_task_id" in given:
+            events.append(concat_complete(given["vod_task_id"], given.get("files") or ()))
+        if not events or not all(isinstance(event, dict) for event in events):
+            raise ValueError("give `event`, `events`, or `vod_task_id` with `files`; an event is an object")
+        for event in events:
+            self._api.publish(event, int(given.get("sub_app_id") or 0))
+        return JSONResponse({"published": len(events)})
+
+    @explained
+    async def tasks(self, request: HttpRequest) -> JSONResponse:
+        """Register a task for DescribeTaskDetail."""
+        given = await _json_object(request)
+        self._api.add_task(int(given.pop("sub_app_id", 0)), **given)
+        return JSONResponse({"added": 1})
+
+    @explained
+    async def add_faults(self, request: HttpRequest) -> JSONResponse:
+        """Script faults, or throw dice."""
+        given = await _json_object(request)
+        if "chaos" in given:
+            self._api.faults.chaos(**given["chaos"])
+        else:
+            self._api.faults.script(given["script"])
+        return await self.show_faults(request)
+
+    async def show_faults(self, request: HttpRequest) -> JSONResponse:
+        """Show what is to come and what fired."""
+        faults = self._api.faults
+        ledger = [asdict(line) for line in faults.ledger.copy()]
+        return JSONResponse({"pending": faults.pending, "ledger": ledger})
+
+    async def clear_faults(self, request: HttpRequest) -> JSONResponse:
+        """Forget what is still to come."""
+        self._api.faults.clear()
+        return await self.show_faults(request)
+
+    @explained
+    async def calls(self, request: HttpRequest) -> JSONResponse:
+        """Show the newest calls and the counters."""
+        limit = int(request.query_params.get("limit", "100"))
+        newest = list(self._api.calls)[-limit:] if limit > 0 else []
+        return JSONResponse({"counters": self._api.calls.counters, "calls": [asdict(call) for call in newest]})
+
+    async def queues(self, request: HttpRequest) -> JSONResponse:
+        """Show the numbers of every queue that was used."""
+        ids = self._api.sub_app_ids()
+        return JSONResponse({str(sub_app_id): asdict(self._api.counts(sub_app_id)) for sub_app_id in ids})
+
+
+async def _json_object(request: HttpRequest) -> dict[str, Any]:
+    given = json.loads(await request.body())
+    if not isinstance(given, dict):
+        raise TypeError("the body must be a JSON object")
+    return given

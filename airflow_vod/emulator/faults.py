@@ -1,0 +1,198 @@
+"""Faults as scripts, and a ledger of what fired.
+
+Invariants: a scripted fault is consumed by exactly one call, in the order of the script; whatever fired stands in the ledger;
+the same seed meets the same calls with the same faults.
+
+The faults:
+    internal_error      InternalError, nothing is done
+    throttled           RequestLimitExceeded, nothing is done
+    auth_failure        AuthFailure.SignatureFailure, nothing is done
+    unauthorized        UnauthorizedOperation, nothing is done
+    error:CODE:MESSAGE  any other refusal, nothing is done
+    http_500            HTTP 500, nothing is done
+    http_502_html       a gateway's HTML with HTTP 502, nothing is done
+    html_200            a proxy's page with HTTP 200, nothing is done
+    drop_request        the connection closes, nothing is done
+    drop_response       done, but the connection closes without an answer
+    truncate            done, but the connection closes after half of the body
+    slow:SECONDS        done, but the answer comes late
+    charset             done, but answered as ``application/json; charset=utf-8``
+    garbage_json        done, but the body is not JSON
+    expire_handles      every handle of the queue dies: before the call, or, for PullEvents, right after it
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import Counter, deque
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING
+
+from airflow_vod.emulator.errors import ApiError
+from airflow_vod.emulator.request import Answer, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+_HTML = (
+    b"<html><head><title>%b</title></head><body><center><h1>%b</h1></center><hr><center>proxy</center></body></html>"
+)
+_INSTEAD = {
+    "http_500": Answer(b'{"message":"internal server error"}', status=500),
+    "http_502_html": Answer(_HTML.replace(b"%b", b"502 Bad Gateway"), status=502, content_type="text/html"),
+    "html_200": Answer(_HTML.replace(b"%b", b"Sign in to the network"), content_type="text/html"),
+    "drop_request": Answer(b"", cut=0),
+}
+_REFUSED = {
+    "internal_error": ApiError("InternalError", "An internal error has occurred. Retry your request."),
+    "throttled": ApiError("RequestLimitExceeded", "Your current request frequency exceeds the limit."),
+    "auth_failure": ApiError("AuthFailure.SignatureFailure", "The provided credentials could not be validated."),
+    "unauthorized": ApiError("UnauthorizedOperation", "You are not authorized to perform the operation."),
+}
+_AFTER = frozenset({"drop_response", "truncate", "charset", "garbage_json", "expire_handles"})
+NAMES = frozenset({*_INSTEAD, *_REFUSED, *_AFTER, "slow:SECONDS", "error:CODE:MESSAGE"})
+"""Every fault there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault, as written in a script.
+
+    :raises ValueError: when there is no such fault.
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        known = self.text in _INSTEAD or self.text in _REFUSED or self.text in _AFTER
+        if not known and not re.fullmatch(r"slow:\d+(\.\d+)?|error:[\w.]+:.*", self.text, re.DOTALL):
+            raise ValueError(f"no such fault: {self.text!r}; there are {', '.join(sorted(NAMES))}")
+
+    @property
+    def name(self) -> str:
+        """Its name without arguments."""
+        return self.text.partition(":")[0]
+
+    def instead(self) -> Answer | None:
+        """:return: the answer that is given without doing anything; None where the call is carried out."""
+        if self.name == "error":
+            _, code, message = self.text.split(":", 2)
+            return refusal(ApiError(code, message))
+        if self.text in _REFUSED:
+            return refusal(_REFUSED[self.text])
+        return _INSTEAD.get(self.text)
+
+    def spoil(self, answer: Answer) -> Answer:
+        """:param answer: to a call that was carried out.
+        :return: what is sent instead.
+        """
+        match self.name:
+            case "drop_response":
+                return answer.but(cut=0)
+            case "truncate":
+                return answer.but(cut=max(1, len(answer.body) // 2))
+            case "slow":
+                return answer.but(delay=answer.delay + float(self.text.partition(":")[2]))
+            case "charset":
+                return answer.but(content_type="application/json; charset=utf-8")
+            case "garbage_json":
+                return answer.but(body=b'{"Response":{"EventSet":[{"EventHandle":')
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """One line of the ledger."""
+
+    action: str
+    fault: str
+    time: float
+    """Unix seconds."""
+
+
+class Faults:
+    """The scripts, the dice and the ledger. Safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._scripts: dict[str, deque[Fault]] = {}
+        self._dice: tuple[Random, list[tuple[Fault, float]], frozenset[str] | None] | None = None
+        self.ledger: list[Fired] = []
+        """What fired, in order."""
+
+    def script(self, scripts: Mapping[str, Sequence[str] | str]) -> None:
+        """Add faults to come.
+
+        :param scripts: action to faults, each of which meets one call; appended to what is still to come.
+        :raises ValueError: when there is no such fault; nothing is added then.
+        """
+        parsed = {
+            action: [Fault(f) for f in ([faults] if isinstance(faults, str) else faults)]
+            for action, faults in scripts.items()
+        }
+        with self._lock:
+            for action, faults in parsed.items():
+                self._scripts.setdefault(action, deque()).extend(faults)
+
+    def chaos(self, seed: int, odds: Mapping[str, float], actions: Iterable[str] | None = None) -> None:
+        """Throw dice at every call that no script meets.
+
+        :param seed: of the dice.
+        :param odds: fault to probability; together at most 1.
+        :param actions: that are met; all when left out.
+        :raises ValueError: when there is no such fault, or the odds are impossible.
+        """
+        if any(p < 0 for p in odds.values()) or sum(odds.values()) > 1 + 1e-9:
+            raise ValueError(f"probabilities must not be negative and add up to at most 1, got {dict(odds)!r}")
+        chosen = None if actions is None else frozenset(actions)
+        parsed = [(Fault(name), p) for name, p in odds.items()]
+        with self._lock:
+            self._dice = (Random(seed), parsed, chosen)  # noqa: S311 - dice, not keys
+
+    def clear(self) -> None:
+        """Forget what is still to come; the ledger stays."""
+        with self._lock:
+            self._scripts.clear()
+            self._dice = None
+
+    @property
+    def pending(self) -> dict[str, list[str]]:
+        """Scripted faults that no call has met yet."""
+        with self._lock:
+            return {action: [f.text for f in faults] for action, faults in self._scripts.items() if faults}
+
+    def fired(self) -> Counter[tuple[str, str]]:
+        """:return: how often which fault fired, by action and fault."""
+        return Counter((line.action, line.fault) for line in self.ledger.copy())
+
+    def take(self, action: str, now: float) -> Fault | None:
+        """Let the next fault meet a call.
+
+        :param action: of the call.
+        :param now: Unix seconds.
+        :return: the fault, or None.
+        """
+        with self._lock:
+            fault = self._scripted(action) or self._thrown(action)
+            if fault is not None:
+                self.ledger.append(Fired(action, fault.text, now))
+            return fault
+
+    def _scripted(self, action: str) -> Fault | None:
+        faults = self._scripts.get(action)
+        return faults.popleft() if faults else None
+
+    def _thrown(self, action: str) -> Fault | None:
+        if self._dice is None:
+            return None
+        dice, odds, actions = self._dice
+        if actions is not None and action not in actions:
+            return None
+        number = dice.random()
+        for fault, probability in odds:
+            number -= probability
+            if number < 0:
+                return fault
+        return None
