@@ -1,0 +1,107 @@
+"""``airflow-vod events``: look into the inbox from a shell.
+
+Invariant: it only reads, but for ``replay``; what strangers wrote reaches a terminal without control characters.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow_vod.inbox import InboxStore, StoredEvent
+
+_PAGE = 500  # events that are read at a time
+
+
+def add_events(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand to the command ``airflow-vod``."""
+    events = commands.add_parser("events", help="list, export or replay what is in the inbox")
+    actions = events.add_subparsers(required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="the newest events first")
+    listing.add_argument("--limit", type=int, default=50, help="events at most (default: %(default)s)")
+    listing.add_argument("--json", action="store_true", help="print JSON")
+    listing.set_defaults(run=_list)
+    export = actions.add_parser("export", help="events with their bodies, as JSON lines")
+    export.add_argument("--limit", type=int, default=None, help="events at most (default: all)")
+    export.set_defaults(run=_export)
+    for each in (listing, export):
+        each.add_argument("--queue", help="of one queue, as `airflow-vod relay status` names it")
+        each.add_argument("--type", help="of one event type, such as ConcatComplete")
+        each.add_argument("--vod-task-id", help="of one VOD task")
+        each.add_argument("--file-id", help="of one media file")
+        each.add_argument("--outcome", choices=("succeeded", "partly_failed", "failed"), help="of tasks that ended so")
+        each.add_argument("--unread", action="store_true", help="that nobody has read")
+        each.add_argument("--unparsed", action="store_true", help="that could not be read as events")
+    replay = actions.add_parser("replay", help="let an event come again, for whoever waits now")
+    replay.add_argument("queue", metavar="QUEUE")
+    replay.add_argument("position", metavar="POSITION", type=int)
+    replay.set_defaults(run=_replay)
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from airflow_vod.inbox.lines import header_of
+
+    found = list(_events(arguments))
+    if arguments.json:
+        print(json.dumps([header_of(event) for event in found], indent=2))
+        return 0
+    for event in found:
+        age = time.time() - event.received_at
+        what = f"{event.event_type or 'not readable'}  {event.vod_task_id or event.file_id or '-'}"
+        ending = event.outcome or event.status or event.error or ""
+        reader = f"read by {event.read_by}" if event.read_by else "unread"
+        line = f"{event.queue} {event.position}  {age:8.0f} s  {event.source:9}  {what}"
+        print(_printable(f"{line}  {ending}  {reader}"))
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from airflow_vod.inbox.lines import line_of
+
+    for event in _events(arguments):
+        sys.stdout.write(line_of(event))
+    return 0
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    position = _inbox().replay(arguments.queue, arguments.position)
+    if position is None:
+        print(f"There is no event {arguments.position} in queue {arguments.queue}.", file=sys.stderr)
+        return 1
+    print(f"Replayed: the event is now {position} of queue {arguments.queue}, unread.")
+    return 0
+
+
+def _inbox() -> InboxStore:
+    from airflow_vod.hooks.vod import inbox_url, open_inbox
+
+    return open_inbox(inbox_url())
+
+
+def _events(arguments: argparse.Namespace) -> Iterator[StoredEvent]:
+    store, before, left = _inbox(), None, arguments.limit
+    while left is None or left > 0:
+        page = store.list(
+            arguments.queue,
+            event_type=arguments.type,
+            vod_task_id=arguments.vod_task_id,
+            file_id=arguments.file_id,
+            outcome=arguments.outcome,
+            unread=True if arguments.unread else None,
+            unparsed=True if arguments.unparsed else None,
+            before=before,
+            limit=_PAGE if left is None else min(left, _PAGE),
+        )
+        if not page:
+            return
+        yield from page
+        before, left = page[-1].cursor, None if left is None else left - len(page)
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)

@@ -1,0 +1,123 @@
+"""Operators that hand on what VOD tasks produced.
+
+Invariant: what goes into XCom was checked: a list of URLs holds URLs, none missing and none of another type than asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_vod.exceptions import ResultError, VodSettingsError
+from airflow_vod.hooks.vod import DEFAULT_CONN_ID, VodHook
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_vod.results import ResultFile, TaskResult
+
+
+class VodFileUrlsOperator(BaseOperator):
+    """Hands the URLs of the files that VOD tasks made on to downstream tasks.
+
+    Returns a list of URLs, ready for ``.expand(url=operator.output)``, and pushes besides, in the same order: ``files`` (a
+    list of dictionaries as in the result), ``file_ids``, and ``urls_by_type`` (file type to list of URLs).
+
+    :param result: what a VOD sensor returned: a result, or a list of results. Templated; usually ``sensor.output``.
+    :param vod_task_id: instead of `result`: the id of a task whose event is in the inbox already. Templated.
+    :param file_types: take files of these types alone, such as ``["mp4"]``; upper and lower case are the same. Templated.
+    :param vod_conn_id: Airflow connection to the VOD application; used with `vod_task_id` only.
+    :param sub_app_id: another application of the same account than the connection's; used with `vod_task_id` only.
+    """
+
+    template_fields: Sequence[str] = ("result", "vod_task_id", "file_types", "vod_conn_id", "sub_app_id")
+    ui_color = "#d6ebff"
+
+    def __init__(
+        self,
+        *,
+        result: Any = None,
+        vod_task_id: str | None = None,
+        file_types: str | Sequence[str] | None = None,
+        vod_conn_id: str = DEFAULT_CONN_ID,
+        sub_app_id: int | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.result = result
+        self.vod_task_id = vod_task_id
+        self.file_types = file_types
+        self.vod_conn_id = vod_conn_id
+        self.sub_app_id = sub_app_id
+
+    def execute(self, context: Context) -> list[str]:
+        """Check the results and push what downstream tasks need."""
+        files = self._chosen([file for result in self._results() for file in result.files if file.error_code == 0])
+        urls = [_url(file) for file in files]
+        by_type: dict[str, list[str]] = {}
+        for file, url in zip(files, urls, strict=True):
+            by_type.setdefault(file.type or "", []).append(url)
+        ti = context["ti"]
+        ti.xcom_push(key="files", value=[file.to_dict() for file in files])
+        ti.xcom_push(key="file_ids", value=[file.file_id for file in files])
+        ti.xcom_push(key="urls_by_type", value=by_type)
+        self.log.info("Handing on %d URLs: %s", len(urls), {name: len(of) for name, of in by_type.items()})
+        return urls
+
+    def _results(self) -> list[TaskResult]:
+        from airflow_vod.results import TaskResult
+
+        if (self.result is None) == (self.vod_task_id is None):
+            raise VodSettingsError(
+                f"Operator {self.task_id!r} needs exactly one of result and vod_task_id. Got result={self.result!r:.100} and "
+                f"vod_task_id={self.vod_task_id!r} after templating."
+            )
+        if self.vod_task_id is not None:
+            return [self._from_inbox(self.vod_task_id)]
+        # The output of a mapped sensor is a lazy sequence, not a list.
+        several = not isinstance(self.result, (str, bytes, dict)) and hasattr(self.result, "__iter__")
+        results = [TaskResult.from_dict(value) for value in (self.result if several else [self.result])]
+        if not results:
+            raise ResultError("result is an empty list: there is no file to hand on.")
+        return results
+
+    def _from_inbox(self, vod_task_id: str) -> TaskResult:
+        from airflow_vod.lookup import vod_task_ids
+        from airflow_vod.results import result_of
+
+        vod_task_ids(vod_task_id)  # refuses what a template makes of an XCom that is not there
+        hook = VodHook(self.vod_conn_id, sub_app_id=self.sub_app_id)
+        queue = hook.get_settings().queue
+        event = hook.get_inbox().find(queue, [vod_task_id]).get(vod_task_id)
+        if event is None:
+            raise ResultError(
+                f"The inbox has no event that ends VOD task {vod_task_id!r} of queue {queue}. "
+                "Put a VodTaskSensor before this operator, or check the id."
+            )
+        return result_of(event.event())
+
+    def _chosen(self, files: list[ResultFile]) -> list[ResultFile]:
+        if not self.file_types:
+            chosen = files
+        else:
+            names = [self.file_types] if isinstance(self.file_types, str) else self.file_types
+            wanted = {name.lower().lstrip(".") for name in names}
+            chosen = [file for file in files if (file.type or "").lower() in wanted]
+        if not chosen:
+            made = ", ".join(sorted({file.type or "unknown" for file in files})) or "none"
+            raise ResultError(
+                f"The VOD task made no file of the types {self.file_types!r}; made were: {made}. "
+                "Change file_types, or leave it out for all files."
+            )
+        return chosen
+
+
+def _url(file: ResultFile) -> str:
+    if not file.url:
+        raise ResultError(
+            f"File {file.file_id} of type {file.type} has no URL in VOD's event. "
+            "Ask for it with DescribeMediaInfos, or leave this type out of file_types."
+        )
+    return file.url

@@ -1,0 +1,34 @@
+"""The page "VOD events": three static files, without any asset from elsewhere and without a build step.
+
+Invariant: what is served here is the same for everybody and holds no event; the script in it asks `api` for those.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import APIRouter, HTTPException
+from fastapi.responses import FileResponse
+
+_STATIC = Path(__file__).parent / "static"
+_ASSETS = {"events.css": "text/css", "events.js": "text/javascript", "theme.js": "text/javascript"}
+
+
+def page_router() -> APIRouter:
+    """Make the routes."""
+    router = APIRouter()
+    router.add_api_route("/events", page, methods=["GET"])
+    router.add_api_route("/static/{name}", asset, methods=["GET"])
+    return router
+
+
+def page() -> FileResponse:
+    """Serve the page."""
+    return FileResponse(_STATIC / "events.html", media_type="text/html", headers={"Cache-Control": "no-cache"})
+
+
+def asset(name: str) -> FileResponse:
+    """Serve what the page is made of."""
+    if name not in _ASSETS:
+        raise HTTPException(404, "There is no such file.")
+    return FileResponse(_STATIC / name, media_type=_ASSETS[name], headers={"Cache-Control": "no-cache"})

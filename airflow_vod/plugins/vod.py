@@ -1,0 +1,41 @@
+"""The plugin that Airflow discovers (entry point ``airflow.plugins``).
+
+Invariant: every process of Airflow loads this module, but only the API server asks for the web application, so only there
+is it made.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow.providers.common.compat.sdk import AirflowPlugin, conf
+
+URL_PREFIX = "/tencent-vod"
+
+
+def base_path() -> str:
+    """Answer the path below which Airflow is served, such as ``/airflow``; empty for the root of its host."""
+    return urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
+
+
+class TencentVodPlugin(AirflowPlugin):
+    """Callbacks and the page "VOD events", on Airflow 3.1 and newer."""
+
+    name = "tencent_vod"
+    external_views = [
+        {
+            "name": "VOD events",
+            "href": f"{base_path()}{URL_PREFIX}/events",
+            "destination": "nav",
+            "category": "browse",
+            "url_route": "vod-events",
+        }
+    ]
+
+    @property
+    def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
+        """The web application."""
+        from airflow_vod.plugins.app import create_app
+
+        return [{"name": "Tencent Cloud VOD", "app": create_app(), "url_prefix": URL_PREFIX}]

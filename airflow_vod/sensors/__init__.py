@@ -1,0 +1,1 @@
+"""The sensors that this provider brings to Airflow."""

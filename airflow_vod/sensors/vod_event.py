@@ -1,0 +1,112 @@
+"""A sensor that waits for the next event of VOD that says what the user wants to hear.
+
+Invariant: what counts is decided by `airflow_vod.matching` alone and looked for in the inbox alone, from a point in time on;
+so in every mode the same event ends the wait, whether it comes before the sensor or after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import PokeReturnValue
+
+from airflow_vod.lookup import next_event, task_name
+from airflow_vod.matching import EventMatch, seconds_of, told
+from airflow_vod.sensors.vod import VodSensor
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+    from airflow.triggers.base import BaseTrigger
+
+    from airflow_vod.inbox import StoredEvent
+
+
+class VodEventSensor(VodSensor):
+    """Waits for the next event that matches, and returns it.
+
+    For events that have no VOD task id: an upload, a deletion, a persistence, a cast. The event is a dictionary with the
+    keys ``key``, ``event_type``, ``vod_task_id``, ``file_id``, ``status``, ``queue``, ``position``, ``received_at`` (Unix
+    seconds), ``payload`` and ``result``, see `airflow_vod.matching.told`. The sensor takes an event as it is, also one that
+    tells of a failure.
+
+    :param event_type: event type that counts, or several; None for any.
+    :param match: what the event must say: ``file_id``, ``vod_task_id``, ``session_id``, ``session_context``, ``source``
+        (such as ``Upload``), ``source_context``, and any path in the payload, such as ``MediaBasicInfo.Name``, with the
+        value that must be there. Values compare as strings, exactly; several must all be there. Templated.
+    :param since: events that came before count as past. ISO 8601, a datetime or Unix seconds; UTC where it names no time
+        zone. The default is when the DAG run was due: an event that came between that and the start of the sensor is
+        found, also after the task is cleared, and one of an earlier run is not. Templated.
+    :param vod_conn_id: Airflow connection to the VOD application.
+    :param sub_app_id: another application of the same account than the connection's.
+    :param deferrable: wait in the triggerer instead of on a worker. ``[operators] default_deferrable`` sets the default.
+    :param poke_interval: seconds between two looks in the modes ``poke`` and ``reschedule``; 15 or more with ``reschedule``.
+    """
+
+    template_fields: Sequence[str] = ("event_type", "match", "since", "vod_conn_id", "sub_app_id")
+
+    def __init__(
+        self,
+        *,
+        event_type: str | Sequence[str] | None = None,
+        match: Mapping[str, Any] | None = None,
+        since: Any = "{{ dag_run.run_after }}",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.event_type = event_type
+        self.match = match
+        self.since = since
+
+    _looked_up_to = 0
+
+    @cached_property
+    def _match(self) -> EventMatch:
+        return EventMatch.of(self.event_type, self.match)
+
+    @cached_property
+    def _since(self) -> float:
+        return seconds_of(self.since)
+
+    def _look(self, context: Context) -> PokeReturnValue | None:
+        event = self._next_event()
+        return self._end_with(context, event) if event else None
+
+    def _is_there(self) -> bool:
+        return self._next_event() is not None
+
+    def _next_event(self) -> StoredEvent | None:
+        match, since = self._match, self._since  # wrong ones are an error before anything is read
+        event, position = next_event(self._inbox, self._queue, match, since=since, after=self._looked_up_to)
+        if event is None:
+            self._looked_up_to = position
+        return event
+
+    def _end_with(self, context: Context, event: StoredEvent) -> PokeReturnValue:
+        self.log.info("Found %s, position %d of the inbox", event.event_type, event.position)
+        self._inbox.mark_read(event.queue, [event.position], task_name(context["ti"]))
+        return PokeReturnValue(is_done=True, xcom_value=told(event))
+
+    def _trigger(self, context: Context, deadline: float) -> BaseTrigger:
+        from airflow_vod.triggers.vod_event import VodNextEventTrigger
+
+        return VodNextEventTrigger(
+            event_type=list(self._match.event_types) or None,
+            match=dict(self._match.fields),
+            since=self._since,
+            vod_conn_id=self.vod_conn_id,
+            sub_app_id=self.sub_app_id,
+            deadline=deadline,
+            waiter=task_name(context["ti"]),
+        )
+
+    def _take(self, context: Context, event: dict[str, Any]) -> PokeReturnValue | None:
+        stored = self._inbox.get(event["queue"], event["position"])
+        return self._end_with(context, stored) if stored else None
+
+    def _wanted(self) -> str:
+        return f"{self._match} since {self.since}"
+
+    def _timeout_message(self, event: dict[str, Any]) -> str:
+        return f"After {self.timeout:g} s, no event has come that is {self._wanted()}."

@@ -1,0 +1,105 @@
+"""How the relay of a queue is doing, for people on call.
+
+Invariant: it only reads; asking costs the queue nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from airflow_vod.client import VodClient
+from airflow_vod.exceptions import VodApiError
+from airflow_vod.hooks.server import ServerHook
+
+_WAITERS_SHOWN = 10
+
+
+def status_of(vod_conn_id: str, sub_app_id: int | None = None) -> dict[str, Any]:
+    """Gather what is known of a queue.
+
+    :param vod_conn_id: Airflow connection id.
+    :param sub_app_id: another application than the connection's.
+    :return: plain JSON: ``queue``, ``inbox``, ``holder`` and since when, ``lease_seconds_left``, ``relay`` (counters of the
+        holder), ``waiting_in_vod`` (approximate, about three minutes old; None with ``waiting_in_vod_error`` where VOD did not
+        say), ``events``, ``unread``, ``unparsed``, ``waiters`` and the ``longest_waiters``.
+    :raises VodError: the connection or the inbox cannot be used.
+    """
+    hook = ServerHook(vod_conn_id, sub_app_id=sub_app_id)
+    settings, store = hook.get_settings(), hook.get_inbox()
+    lease, counts = store.lease(settings.queue), store.counts(settings.queue)
+    now = time.time()
+    status: dict[str, Any] = {
+        "queue": settings.queue,
+        "inbox": store.url,
+        "holder": lease.holder if lease and not lease.expired else None,
+        "held_since": lease.acquired_at if lease and not lease.expired else None,
+        "lease_seconds_left": round(lease.expires_at - now, 1) if lease and not lease.expired else None,
+        "relay": dict(lease.info) if lease else None,
+        "events": counts.events,
+        "unread": counts.unread,
+        "unparsed": counts.unparsed,
+        "newest_event_at": counts.newest,
+        "waiters": counts.waiters,
+        "longest_waiters": [
+            {
+                "waiter": waiter.waiter,
+                "vod_task_id": waiter.vod_task_id,
+                "seconds": round(now - waiter.since) if waiter.since else None,
+            }
+            for waiter in store.waiters(settings.queue, _WAITERS_SHOWN)
+        ],
+    }
+    client = VodClient(settings)
+    try:
+        status["waiting_in_vod"] = client.describe_events_state()
+    except VodApiError as error:
+        status |= {"waiting_in_vod": None, "waiting_in_vod_error": str(error)}
+    finally:
+        client.close()
+    return status
+
+
+def print_status(vod_conn_id: str, sub_app_id: int | None, *, as_json: bool) -> int:
+    """Print `status_of`.
+
+    :return: exit status: 0 where the queue is being relayed or nobody waits, 2 where tasks wait and nobody pulls.
+    """
+    status = status_of(vod_conn_id, sub_app_id)
+    print(json.dumps(status, indent=2) if as_json else _text(status))
+    return 2 if status["waiters"] and not status["holder"] else 0
+
+
+def _text(status: dict[str, Any]) -> str:
+    relay = status["relay"] or {}
+    lines = [
+        f"Queue     {status['queue']}, inbox {status['inbox']}",
+        f"Lease     {_lease(status)}",
+        f"Last pull {_ago(relay.get('last_pull_at'))}",
+        f"In VOD    {_backlog(status)}",
+        f"In inbox  {status['events']} events, {status['unread']} unread, {status['unparsed']} that cannot be read; "
+        f"newest {_ago(status['newest_event_at'])}",
+        f"Waiters   {status['waiters']}",
+    ]
+    lines += [
+        f"          {each['waiter']} for {each['vod_task_id']}, {each['seconds']} s"
+        for each in status["longest_waiters"]
+    ]
+    return "\n".join(lines)
+
+
+def _lease(status: dict[str, Any]) -> str:
+    if not status["holder"]:
+        return "nobody pulls"
+    return f"{status['holder']}, since {_ago(status['held_since'])}, {status['lease_seconds_left']} s left"
+
+
+def _backlog(status: dict[str, Any]) -> str:
+    if status["waiting_in_vod"] is None:
+        return f"unknown: {status['waiting_in_vod_error']}"
+    return f"about {status['waiting_in_vod']} events (VOD's own count, some minutes old)"
+
+
+def _ago(when: float | None) -> str:
+    return "never" if when is None else f"{time.time() - when:.0f} s ago"

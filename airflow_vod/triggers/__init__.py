@@ -1,0 +1,1 @@
+"""The triggers that this provider brings to Airflow."""

@@ -1,0 +1,259 @@
+"""What waits in the triggerer while a sensor is deferred.
+
+Invariants: a trigger carries ids only, never a secret or a setting; it ends right after its one event; its deadline is a
+point in time, so a restart of the triggerer does not prolong the wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
+
+from airflow_vod.exceptions import (
+    InboxUnavailableError,
+    VodAuthenticationError,
+    VodError,
+    error_to_dict,
+)
+from airflow_vod.lookup import Findings, look, task_name, vod_task_ids
+
+if TYPE_CHECKING:
+    from airflow_vod.waiters import Waiter, Watch
+
+_FIRST_REPORT = 300.0  # seconds until the first line about a wait that goes on; then ever more rarely
+_REPORT_LIMIT = 3600.0  # seconds
+_RETRY_PAUSE = 5.0  # seconds
+_REFUSAL_WINDOW = 300.0  # seconds within which a second refusal of the credentials ends the wait
+
+FOUND = {"status": "found"}
+
+
+class VodWaitTrigger(BaseTrigger):
+    """What triggers that wait for a sensor have in common: what disturbs a wait, and what ends it.
+
+    :param vod_conn_id: Airflow connection id.
+    :param sub_app_id: another application than the connection's.
+    :param deadline: Unix seconds at which the wait ends without result; None for no end.
+    :param waiter: who waits, ``dag/run/task``; for people on call. None takes it from the task instance.
+    """
+
+    def __init__(
+        self,
+        *,
+        vod_conn_id: str,
+        sub_app_id: int | str | None = None,
+        deadline: float | None = None,
+        waiter: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.vod_conn_id = vod_conn_id
+        self.sub_app_id = sub_app_id
+        self.deadline = deadline
+        self.waiter = waiter
+
+    def _waiter(self) -> Any:
+        """Make what waits.
+
+        :raises VodError: what is waited for cannot be.
+        """
+        raise NotImplementedError
+
+    async def _wait(self, waiter: Any) -> TriggerEvent:
+        """Wait with one watch, until what is waited for is there or the time is over."""
+        raise NotImplementedError
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield the one event."""
+        yield await self._last_event()
+
+    async def _last_event(self) -> TriggerEvent:
+        """Wait for as long as it may help."""
+        refused_at = float("-inf")
+        try:
+            waiter = self._waiter()
+        except VodError as error:
+            return _error(error)
+        while True:
+            try:
+                return await self._wait(waiter)
+            except InboxUnavailableError as error:
+                self.log.warning("The inbox does not answer, trying on: %s", error)
+                await asyncio.sleep(min(_RETRY_PAUSE, self._remaining()))
+                if self._remaining() <= 0:
+                    return _error(error)
+            except VodAuthenticationError as error:
+                # The key may have been replaced while this waited: the connection is read again, once.
+                if time.monotonic() - refused_at < _REFUSAL_WINDOW:
+                    return _error(error)
+                refused_at = time.monotonic()
+            except VodError as error:
+                return _error(error)
+
+    async def _join(self, waiter: Waiter) -> Watch:
+        """Find the watch of the queue and wait with it; the caller discards the waiter."""
+        from airflow_vod.waiters import watch_of
+
+        watch = await watch_of(self.vod_conn_id, self.sub_app_id)
+        while not watch.add(waiter):
+            watch = await watch_of(self.vod_conn_id, self.sub_app_id)
+        return watch
+
+    def _name(self) -> str:
+        ti = self.task_instance
+        return self.waiter or (task_name(ti) if ti else "")
+
+    def _ends_at(self) -> float | None:
+        """Answer when the wait ends. A trigger that no worker made knows only when Airflow is going to end it."""
+        airflows: datetime | None = getattr(self, "timeout_after", None)  # the triggerer sets it
+        if self.deadline is not None or airflows is None:
+            return self.deadline
+        return airflows.replace(tzinfo=airflows.tzinfo or UTC).timestamp()
+
+    def _remaining(self) -> float:
+        ends_at = self._ends_at()
+        return float("inf") if ends_at is None else ends_at - time.time()
+
+
+class VodTaskTrigger(VodWaitTrigger):
+    """Waits until VOD tasks have ended: until the inbox holds an event that says so for each of them.
+
+    Its event is ``{"status": "found"}``, ``{"status": "timeout", "missing": …}`` or ``{"status": "error", "error": …}``; the
+    result itself stays in the inbox, where the task reads it.
+
+    :param vod_task_id: id of the VOD task, or a list of ids; compared exactly.
+    :param event_types: event types that count; None for any that ends a task.
+    :param vod_conn_id: Airflow connection id.
+    :param sub_app_id: another application than the connection's.
+    :param deadline: Unix seconds at which the wait ends without result; None for no end.
+    :param waiter: who waits, ``dag/run/task``; for people on call. None takes it from the task instance.
+    :param on_partial: as at the sensor: whether a task that failed in part counts as failed.
+    :param fail_fast: whether the first failed task ends the wait for the others.
+    :param end_from_trigger: whether success ends the task here, with the result pushed to XCom, instead of on a worker.
+    :param do_xcom_push: whether there is a result to push then.
+    """
+
+    def __init__(
+        self,
+        *,
+        vod_task_id: str | Sequence[str],
+        event_types: Sequence[str] | None = None,
+        vod_conn_id: str,
+        sub_app_id: int | str | None = None,
+        deadline: float | None = None,
+        waiter: str | None = None,
+        on_partial: str = "fail",
+        fail_fast: bool = True,
+        end_from_trigger: bool = False,
+        do_xcom_push: bool = True,
+    ) -> None:
+        super().__init__(vod_conn_id=vod_conn_id, sub_app_id=sub_app_id, deadline=deadline, waiter=waiter)
+        self.vod_task_id = vod_task_id
+        self.event_types = event_types
+        self.on_partial = on_partial
+        self.fail_fast = fail_fast
+        self.end_from_trigger = end_from_trigger
+        self.do_xcom_push = do_xcom_push
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Write this trigger as Airflow stores it."""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                "vod_task_id": _plain(self.vod_task_id),
+                "event_types": _plain(self.event_types),
+                "vod_conn_id": self.vod_conn_id,
+                "sub_app_id": self.sub_app_id,
+                "deadline": self.deadline,
+                "waiter": self.waiter,
+                "on_partial": self.on_partial,
+                "fail_fast": self.fail_fast,
+                "end_from_trigger": self.end_from_trigger,
+                "do_xcom_push": self.do_xcom_push,
+            },
+        )
+
+    def _waiter(self) -> Waiter:
+        from airflow_vod.waiters import Waiter
+
+        return Waiter(vod_task_ids(self.vod_task_id), self.event_types, name=self._name(), deadline=self._ends_at())
+
+    async def _wait(self, waiter: Waiter) -> TriggerEvent:
+        """Wait with one watch, until everything is found or the time is over."""
+        watch = await self._join(waiter)
+        first_position, started, report_after = watch.position, time.monotonic(), _FIRST_REPORT
+        try:
+            while waiter.missing:
+                if self._remaining() <= 0:
+                    return TriggerEvent({"status": "timeout", "missing": len(waiter.missing)})
+                waited = time.monotonic() - started
+                found = await waiter.next(min(self._remaining(), max(report_after - waited, 0.01)))
+                if found and waiter.missing and self.fail_fast:
+                    findings = await self._look(watch, list(found))
+                    if findings.failed(self.on_partial):
+                        return TriggerEvent(FOUND)
+                if time.monotonic() - started >= report_after:
+                    self._report(waiter, time.monotonic() - started, watch.position - first_position)
+                    report_after += min(report_after, _REPORT_LIMIT)
+        finally:
+            watch.discard(waiter)
+        return await self._found(watch)
+
+    async def _found(self, watch: Watch) -> TriggerEvent:
+        """Everything is in the inbox: hand over to the worker, or end the task here if that was asked for."""
+        if not self.end_from_trigger:
+            return TriggerEvent(FOUND)
+        findings = await self._look(watch, vod_task_ids(self.vod_task_id))
+        if findings.failed(self.on_partial) or not findings.complete:
+            return TriggerEvent(FOUND)  # only a worker can fail a task with a reason
+        try:
+            await self._push(findings.values())
+        except Exception as error:
+            self.log.warning("Cannot push the result from here, a worker will: %s", error)
+            return TriggerEvent(FOUND)
+        await asyncio.to_thread(findings.mark_read, watch.store, self._name())
+        return TaskSuccessEvent()
+
+    async def _look(self, watch: Watch, ids: Sequence[str]) -> Findings:
+        return await asyncio.to_thread(look, watch.store, watch.queue, ids, self.event_types)
+
+    async def _push(self, values: list[dict[str, Any]]) -> None:
+        """Push the result as the task would: what `TaskSuccessEvent` itself pushes arrives downstream as JSON text."""
+        if not self.do_xcom_push:
+            return
+        from airflow.sdk.execution_time.xcom import XCom
+
+        ti = self.task_instance
+        if ti is None:
+            raise VodError("the trigger does not know its task instance")
+        single = isinstance(self.vod_task_id, str)
+        await XCom.aset(
+            "return_value",
+            values[0] if single else values,
+            dag_id=ti.dag_id,
+            task_id=ti.task_id,
+            run_id=ti.run_id,
+            map_index=-1 if ti.map_index is None else ti.map_index,
+            _mapped_length=None if single else len(values),
+        )
+
+    def _report(self, waiter: Waiter, waited: float, events: int) -> None:
+        self.log.info(
+            "Waiting for %d VOD task(s), such as %s, for %d minutes; %d events of the queue came by",
+            len(waiter.missing),
+            next(iter(waiter.missing)),
+            waited // 60,
+            events,
+        )
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, str) else list(value)
+
+
+def _error(error: VodError) -> TriggerEvent:
+    return TriggerEvent({"status": "error", "error": error_to_dict(error)})

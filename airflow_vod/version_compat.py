@@ -1,0 +1,8 @@
+"""Which Airflow this is. Invariant: asked of Airflow itself, once, and imported from nowhere else."""
+
+from __future__ import annotations
+
+from airflow import __version__
+from packaging.version import Version
+
+AIRFLOW_V_3_3_PLUS: bool = Version(Version(__version__).base_version) >= Version("3.3.0")
