@@ -1,0 +1,231 @@
+"""A real API server with two workers receives callbacks: each event once, under load, and none that proves nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from sqlalchemy import text
+
+from airflow_vod.demo import SUB_APP_ID, sample_events
+from airflow_vod.emulator import Emulator, EmulatorOptions
+from airflow_vod.inbox import InboxStore
+from airflow_vod.plugins.signature import sign
+from tests import airflow_home
+from tests.acceptance.airflow import Airflow
+from tests.acceptance.processes import ROOT, Process
+from tests.airflow_fixtures import INBOX_OPTION
+
+SIGN_KEY, TOKEN = "4bTq8ZsVxW2c", "a-token-that-no-log-shows"
+APPS = {"vod_signed": 1500000001, "vod_token": 1500000002, "vod_open": 1500000003}
+DAG = ROOT / "dags" / "example_vod_concat.py"
+EVENTS, CLIENTS = 5000, 32
+_ADD_CONNECTION = text(
+    "INSERT INTO connection (conn_id, conn_type, extra, is_encrypted, is_extra_encrypted) "
+    "VALUES ('vod_signed', 'tencent_vod', :extra, false, false)"
+)
+
+
+def connection(conn_id: str, **secrets: str) -> str:
+    """An Airflow connection."""
+    return json.dumps({"conn_type": "tencent_vod", "extra": {"sub_app_id": APPS[conn_id], **secrets}})
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InboxStore]:
+    """The inbox: SQLite, which is the default, and slower than the others at this."""
+    store = InboxStore.open(f"sqlite:///{tmp_path_factory.mktemp('inbox') / 'vod_inbox.db'}")
+    yield store
+    store.close()
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    """VOD, for the connection ``vod_default``."""
+    with Emulator(options=EmulatorOptions(hold=0.2)) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="module")
+def airflow(
+    store: InboxStore, emulator: Emulator, tmp_path_factory: pytest.TempPathFactory, airflow_db: None
+) -> Iterator[Airflow]:
+    """An API server with two workers; one connection is in Airflow's database, the others in its environment."""
+    home = tmp_path_factory.mktemp("home")
+    database = f"sqlite:///{home / 'airflow.db'}"
+    default = json.loads(emulator.airflow_connection(SUB_APP_ID))
+    default["extra"]["callback_sign_key"] = SIGN_KEY
+    settings = {
+        "AIRFLOW__API__WORKERS": "2",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": database.replace("sqlite:", "sqlite+aiosqlite:"),
+        INBOX_OPTION: f"sqlite:///{store.url.partition(':///')[2]}",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(DAG.parent),
+        "AIRFLOW_CONN_VOD_DEFAULT": json.dumps(default),
+        "AIRFLOW_CONN_VOD_TOKEN": connection("vod_token", callback_token=TOKEN),
+        "AIRFLOW_CONN_VOD_OPEN": connection("vod_open"),
+        "AIRFLOW_CONN_OTHER_TYPE": json.dumps({"conn_type": "http", "extra": {"callback_token": TOKEN}}),
+    }
+    with Airflow(home, database, settings) as airflow:
+        airflow_home.migrate(home)
+        with airflow.engine.begin() as metadata:
+            metadata.execute(
+                _ADD_CONNECTION,
+                {"extra": json.dumps({"sub_app_id": APPS["vod_signed"], "callback_sign_key": SIGN_KEY})},
+            )
+        airflow.start("api-server")
+        airflow.wait(lambda: bool(airflow.health()), 60)
+        yield airflow
+
+
+def splice(number: int | str) -> dict[str, Any]:
+    """A ConcatComplete event."""
+    file = {"ErrCode": 0, "Message": "", "FileId": f"5285890{number}", "FileUrl": "http://example.com/f0.mp4"}
+    return {"EventType": "ConcatComplete", "ConcatCompleteEvent": {"TaskId": f"Concat-{number}", "FileInfoSet": [file]}}
+
+
+def signature(seconds: float = 600) -> dict[str, Any]:
+    """Sign as VOD does."""
+    expires = int(time.time() + seconds)
+    return {"Sign": sign(SIGN_KEY, str(expires)), "T": expires}
+
+
+def post(airflow: Airflow, path: str, body: Any, headers: dict[str, str] | None = None) -> int:
+    """Post a callback and answer the status."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    connection = http.client.HTTPConnection("127.0.0.1", airflow.port, timeout=10)
+    with contextlib.closing(connection):
+        # A body that is too large is answered before it is read to its end.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            connection.request("POST", f"/tencent-vod/callbacks/{path}", data, headers or {})
+        answer = connection.getresponse()
+        assert answer.read() in (b"", b'{"detail":"Not Found"}')
+        return answer.status
+
+
+def test_signed_by_body_query_and_headers(airflow: Airflow, store: InboxStore) -> None:
+    """A signature counts wherever it stands; the event is in the inbox of its application when 200 is answered."""
+    signed = signature()
+    in_headers = {name: str(value) for name, value in signed.items()}
+    assert post(airflow, "vod_signed", splice("body") | signed) == 200
+    assert post(airflow, f"vod_signed?{urlencode(signed)}", splice("query")) == 200
+    assert post(airflow, "vod_signed", splice("headers"), in_headers) == 200
+    queue = str(APPS["vod_signed"])
+    assert {event.vod_task_id for event in store.list(queue)} == {"Concat-body", "Concat-query", "Concat-headers"}
+    assert {event.source for event in store.list(queue)} == {"callback"}
+    assert all("Sign" not in event.text for event in store.list(queue))
+    assert post(airflow, "vod_signed", splice("body") | signature()) == 200  # again: a duplicate
+    assert len(store.list(queue)) == 3
+
+
+def test_a_token_in_path_or_query(airflow: Airflow, store: InboxStore) -> None:
+    """A token counts in the path and in the query; no log shows it, not even of a refused request."""
+    assert post(airflow, f"vod_token/{TOKEN}", splice("path")) == 200
+    assert post(airflow, f"vod_token?token={TOKEN}", splice("query")) == 200
+    assert post(airflow, f"vod_token/{TOKEN}/more", splice("x")) == 404
+    assert len(store.list(str(APPS["vod_token"]))) == 2
+    airflow.wait(lambda: "/callbacks/vod_token" in airflow.processes["api-server"].output, 10)
+    assert TOKEN not in airflow.processes["api-server"].output
+
+
+def test_what_proves_nothing_is_refused(airflow: Airflow, store: InboxStore) -> None:
+    """Unsigned, expired, tampered, without configured secret, of another type, unknown: all the same 403."""
+    before = len(store.list(limit=1000))
+    signed, late = signature(), signature(-1)
+    refused = [
+        ("vod_signed", splice("x")),
+        ("vod_signed", splice("x") | late),
+        ("vod_signed", splice("x") | signed | {"T": signed["T"] + 1}),
+        ("vod_signed", splice("x") | signed | {"Sign": "0" * 32}),
+        (f"vod_signed?{urlencode(late)}", splice("x")),
+        (f"vod_signed/{TOKEN}", splice("x")),
+        ("vod_token", splice("x")),
+        ("vod_token/wrong-token-altogether", splice("x")),
+        ("vod_token", splice("x") | signed),
+        ("vod_open", splice("x")),
+        ("vod_open/", splice("x")),
+        (f"vod_open?{urlencode(signed)}", splice("x")),
+        (f"other_type/{TOKEN}", splice("x")),
+        ("no_such_connection", splice("x")),
+    ]
+    found = {path: post(airflow, path, body) for path, body in refused}
+    assert found == {path: 404 if path.endswith("/") else 403 for path, _ in refused}
+    assert len(store.list(limit=1000)) == before
+
+
+def test_garbage_is_kept_and_refused(airflow: Airflow, store: InboxStore) -> None:
+    """What proves itself and is no event is answered with 400 and kept; what is too large, with 413 and not kept."""
+    path = f"vod_token/{TOKEN}"
+    assert post(airflow, path, b"\xff not JSON") == 400
+    assert post(airflow, path, b"x" * (1024 * 1024 + 1)) == 413
+    [kept] = store.list(str(APPS["vod_token"]), unparsed=True)
+    assert "not JSON" in kept.body
+
+
+def test_the_example_dag_by_callback(airflow: Airflow, emulator: Emulator, store: InboxStore) -> None:
+    """The doctor sets PUSH mode; then the example DAG, unchanged, gets the vendor's sample event by signed callback."""
+    base = f"http://127.0.0.1:{airflow.port}"
+    words = [sys.executable, "-m", "airflow_vod.cli", "doctor", "--fix", "--base-url", base]
+    done = subprocess.run(words, env=airflow.environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    queue = f"{emulator.host}:{emulator.port}/{SUB_APP_ID}"
+    command = [sys.executable, "-m", "airflow", "dags", "test", "example_vod_concat"]
+    with Process(command, airflow.environment) as dag_run:
+        airflow.wait(lambda: bool(store.waiters(queue)), 90)
+        for event in sample_events():
+            emulator.publish(event, SUB_APP_ID)
+        assert dag_run.wait(90) == 0, dag_run.output
+        urls = [line for line in dag_run.output.splitlines() if "Publishing http://" in line]
+    assert len(urls) == 2, dag_run.output
+    assert all(callback.accepted for callback in emulator.callbacks)
+    assert {event.source for event in store.list(queue, limit=1000)} == {"callback"}
+    assert (emulator.queue(SUB_APP_ID).published, emulator.queue(SUB_APP_ID).pushed) == (0, len(sample_events()))
+
+
+def test_under_load_each_event_once(airflow: Airflow, store: InboxStore) -> None:
+    """Thousands of callbacks from many clients at once: every one is answered in time and stored once."""
+    queue = str(APPS["vod_token"])
+    start, numbers = store.position(queue), iter(range(EVENTS))
+    times: list[float] = []
+    wrong: list[int] = []
+    lock = threading.Lock()
+
+    def client() -> None:
+        line = http.client.HTTPConnection("127.0.0.1", airflow.port, timeout=30)
+        while True:
+            with lock:
+                number = next(numbers, None)
+            if number is None:
+                line.close()
+                return
+            began = time.monotonic()
+            line.request("POST", f"/tencent-vod/callbacks/vod_token/{TOKEN}", json.dumps(splice(number)).encode())
+            with line.getresponse() as answer:
+                answer.read()
+            times.append(time.monotonic() - began)
+            if answer.status != 200:
+                wrong.append(answer.status)
+
+    clients = [threading.Thread(target=client) for _ in range(CLIENTS)]
+    began = time.monotonic()
+    for each in clients:
+        each.start()
+    for each in clients:
+        each.join()
+    took = time.monotonic() - began
+    times.sort()
+    print(
+        f"{EVENTS / took:.0f}/s, p50 {times[EVENTS // 2]:.3f} s, p99 {times[EVENTS * 99 // 100]:.3f} s, max {times[-1]:.3f} s"
+    )
+    assert wrong == []
+    stored = [header.vod_task_id for header in store.headers_after(queue, start, 2 * EVENTS)]
+    assert sorted(stored) == sorted(f"Concat-{number}" for number in range(EVENTS))
+    assert times[EVENTS * 99 // 100] < 4.5  # VOD gives up after 5

@@ -1,0 +1,76 @@
+"""Fixtures that several folders of tests use: databases. The emulator's come from the package's own pytest plugin."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from airflow_vod.inbox import InboxStore
+from tests.airflow_fixtures import airflow_db, unsteady, vod, vod_options
+from tests.databases import KINDS, PostgreSQLServer, postgresql_server
+
+__all__ = ["airflow_db", "unsteady", "vod", "vod_options"]
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQLServer]:
+    """A PostgreSQL server for this session."""
+    with postgresql_server() as server:
+        yield server
+
+
+@pytest.fixture(params=KINDS)
+def database(request: pytest.FixtureRequest) -> str:
+    """The kind of database; a test that uses it, or a fixture below, runs once on each."""
+    return str(request.param)
+
+
+@pytest.fixture
+def empty_url(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """SQLAlchemy URL of a database that is new and empty."""
+    if database == "sqlite":
+        return f"sqlite:///{tmp_path / 'inbox.db'}"
+    return request.getfixturevalue("postgresql").empty()
+
+
+@pytest.fixture(scope="session")
+def sqlite_inbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the tables of an inbox, to be copied."""
+    path = tmp_path_factory.mktemp("sqlite") / "inbox.db"
+    InboxStore.open(f"sqlite:///{path}").close()
+    return path
+
+
+@pytest.fixture
+def inbox_url(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """SQLAlchemy URL of a database with the empty tables of an inbox in it, for this test alone."""
+    if database == "sqlite":
+        yield f"sqlite:///{shutil.copy(request.getfixturevalue('sqlite_inbox'), tmp_path / 'inbox.db')}"
+        return
+    server: PostgreSQLServer = request.getfixturevalue("postgresql")
+    url = server.inbox()
+    yield url
+    server.give_back(url)
+
+
+@pytest.fixture
+def open_inbox(inbox_url: str) -> Iterator[Callable[..., InboxStore]]:
+    """Open stores on the one inbox of this test; they are closed after it."""
+    opened: list[InboxStore] = []
+
+    def open_one(**options: Callable[[], float]) -> InboxStore:
+        opened.append(InboxStore.open(inbox_url, **options))
+        return opened[-1]
+
+    yield open_one
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def inbox(open_inbox: Callable[..., InboxStore]) -> InboxStore:
+    """An empty inbox that goes by the database's clock."""
+    return open_inbox()

@@ -1,0 +1,63 @@
+"""The example DAGs, as users read them, run by Airflow against the emulator.
+
+`example_vod_concat` and `example_vod_asset_events` need a scheduler or a triggerer and are run in `tests/acceptance`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG
+
+from tests.airflow_fixtures import Vod, urls_of
+from tests.dag_runs import DagRun, run_whole
+
+EXAMPLES = Path(__file__).parents[2] / "dags"
+
+pytestmark = pytest.mark.usefixtures("airflow_db")
+
+
+def example(name: str) -> DAG:
+    """The one DAG of a file."""
+    module = importlib.import_module(f"dags.{name}")
+    [dag] = [value for value in vars(module).values() if isinstance(value, DAG)]
+    return dag
+
+
+def run(name: str, conf: dict[str, Any]) -> DagRun:
+    """Run an example."""
+    return run_whole(example(name), conf)
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in EXAMPLES.glob("*.py")))
+def test_each_says_what_it_does(name: str) -> None:
+    """A DAG file holds one DAG of its own name, which says in its documentation what it does, and has no other effect."""
+    dag = example(name)
+    assert dag.dag_id == name
+    assert dag.doc_md
+    assert {"example", "tencent-vod"} <= dag.tags
+
+
+def test_many_tasks(vod: Vod) -> None:
+    """The list form gives the results in the list's order, the mapped form a list of URLs for each."""
+    ids = ["Concat-b", "Concat-a", "Concat-c"]
+    for vod_task_id in sorted(ids):
+        vod.publish_concat(vod_task_id)
+    done = run("example_vod_many_tasks", {"vod_task_ids": ids})
+    assert done.state == "success"
+    assert [result["vod_task_id"] for result in done.xcom("wait_for_all")] == ids
+    assert done.xcom("count") == 6
+    assert [done.xcom("urls_of_each", map_index=n) for n in range(3)] == [list(urls_of(each)) for each in ids]
+
+
+def test_taskflow(vod: Vod) -> None:
+    """The event of the file that was asked for reaches the task behind the sensor."""
+    for file_id in ("1", "2"):
+        info = {"Name": f"holiday-{file_id}.mp4"}
+        vod.publish({"EventType": "NewFileUpload", "FileUploadEvent": {"FileId": file_id, "MediaBasicInfo": info}})
+    done = run("example_vod_taskflow", {"file_id": "2"})
+    assert done.state == "success"
+    assert done.xcom("describe") == "2: holiday-2.mp4"

@@ -1,0 +1,405 @@
+"""What only shows with several connections, threads or processes, or with many rows."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import random
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, event, text
+from sqlalchemy.engine import Connection, Engine
+
+from airflow_vod.exceptions import InboxUnavailableError
+from airflow_vod.inbox import InboxStore, Received, Waiter
+from airflow_vod.inbox.tables import vod_event
+from tests.databases import PostgreSQLServer
+from tests.samples import Clock, concat_event
+
+Q = "1500012345"
+OpenInbox = Callable[..., InboxStore]
+
+
+# Writers
+
+
+def test_reader_skips_nothing_while_writers_overlap(open_inbox: OpenInbox) -> None:
+    """Who asks again and again for what is behind the last position sees every event, whatever the order of commits."""
+    stores = [open_inbox() for _ in range(4)]
+    done = threading.Event()
+    seen: list[int] = []
+
+    def read() -> None:
+        reader, last, ending = open_inbox(), 0, False
+        while not ending:
+            ending = done.is_set()  # one more look after the last writer has gone
+            while headers := reader.headers_after(Q, last, 7):
+                seen.extend(header.position for header in headers)
+                last = headers[-1].position
+
+    def write(number: int) -> list[Received]:
+        batches = [[concat_event(f"Concat-{number}-{batch}-{n}") for n in range(5)] for batch in range(25)]
+        return [each for batch in batches for each in stores[number].receive(Q, batch, "pull")]
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with ThreadPoolExecutor(4) as pool:
+        written = [each.position for received in pool.map(write, range(4)) for each in received]
+    done.set()
+    reader.join()
+    assert len(set(written)) == 4 * 25 * 5
+    assert seen == sorted(written)
+
+
+def test_positions_wait_for_the_transaction_before(open_inbox: OpenInbox) -> None:
+    """While one transaction has taken positions and has not ended, no other can take later ones and show them first."""
+    slow, quick, reader = open_inbox(), open_inbox(), open_inbox()
+    slow.receive(Q, [concat_event("Concat-0")], "pull")
+    inserted, commit = threading.Event(), threading.Event()
+
+    @event.listens_for(slow._database.engine, "commit")
+    def wait(_: Connection) -> None:
+        inserted.set()
+        assert commit.wait(10)
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(slow.receive, Q, [concat_event("Concat-slow")], "pull")
+        assert inserted.wait(10)
+        second = pool.submit(quick.receive, Q, [concat_event("Concat-quick")], "pull")
+        time.sleep(0.3)
+        assert not second.done()
+        assert [header.vod_task_id for header in reader.headers_after(Q, 0, 10)] == ["Concat-0"]
+        commit.set()
+        assert first.result(10)[0].position < second.result(10)[0].position
+    assert [header.vod_task_id for header in reader.headers_after(Q, 1, 10)] == ["Concat-slow", "Concat-quick"]
+
+
+def test_overlapping_batches_store_each_key_once(open_inbox: OpenInbox) -> None:
+    """Eight threads that receive the same events in different batches: one of them stores each, the others say duplicate."""
+    shared = open_inbox()
+    events = [concat_event(f"Concat-{n}") for n in range(120)]
+
+    def receive(seed: int) -> list[Received]:
+        store = shared if seed % 2 else open_inbox()
+        mine = random.Random(seed).sample(events, len(events))
+        return [each for n in range(0, len(mine), 10) for each in store.receive(Q, mine[n : n + 10], "pull")]
+
+    with ThreadPoolExecutor(8) as pool:
+        received = [each for batch in pool.map(receive, range(8)) for each in batch]
+    stored = Counter(each.key for each in received if not each.duplicate)
+    assert stored == Counter({each.key: 1 for each in events})
+    assert len({(each.key, each.position) for each in received}) == len(events)
+    assert shared.counts(Q).events == len(events)
+
+
+def test_one_of_many_gets_the_lease(open_inbox: OpenInbox) -> None:
+    """Of eight that ask at the same moment one gets it, the first time and each time it has run out."""
+    clock = Clock()
+    stores = [open_inbox(clock=clock) for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(5):
+            asked = pool.map(lambda number: stores[number].acquire_lease(Q, f"holder-{number}", 10), range(8))
+            assert sum(asked) == 1
+            clock.now += 10
+
+
+def test_one_store_serves_many_threads(inbox: InboxStore) -> None:
+    """Threads that do different things with one store do not disturb each other."""
+
+    def work(number: int) -> None:
+        for n in range(10):
+            task = f"Concat-{number}-{n}"
+            inbox.add_waiters(Q, [Waiter(f"{number}-{n}", task)])
+            (received,) = inbox.receive(Q, [concat_event(task)], "pull")
+            assert inbox.find(Q, [task])[task].position == received.position
+            assert inbox.awaited(Q, [task]) == {task}
+            assert inbox.mark_read(Q, [received.position], task) == 1
+            assert inbox.remove_waiters(Q, [f"{number}-{n}"]) == 1
+            inbox.acquire_lease(Q, str(number), 0.01)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    assert inbox.counts(Q).events == 80
+
+
+# Processes
+
+
+def _open_and_receive(url: str, start: Any, answers: Any) -> None:
+    import airflow_vod.inbox.migrations  # noqa: F401 - so that all are as quick to begin
+
+    start.wait(30)
+    store = InboxStore.open(url)
+    received = store.receive(Q, [concat_event(f"Concat-{n}") for n in range(20)], "pull")
+    answers.put([each.key for each in received if not each.duplicate])
+    store.close()
+
+
+def test_eight_processes_open_a_new_inbox(empty_url: str) -> None:
+    """Eight processes that open the same new database at once all succeed, and what they receive is there once."""
+    processes = multiprocessing.get_context("fork")
+    start, answers = processes.Barrier(8), processes.Queue()
+    started = [processes.Process(target=_open_and_receive, args=(empty_url, start, answers)) for _ in range(8)]
+    for each in started:
+        each.start()
+    stored = Counter(key for _ in started for key in answers.get(timeout=30))
+    for each in started:
+        each.join(30)
+        assert each.exitcode == 0
+    assert stored == Counter({concat_event(f"Concat-{n}").key: 1 for n in range(20)})
+
+
+def _use_after_fork(store: InboxStore, answers: Any) -> None:
+    heard = store.wait_for_news(Q, timeout=1)
+    answers.put((store.receive(Q, [concat_event("Concat-child")], "pull")[0].duplicate, heard, _session(store)))
+
+
+def _session(store: InboxStore) -> object:
+    """What tells one connection to a server from another."""
+    with store._database.read() as connection:
+        if connection.dialect.name != "postgresql":
+            return id(connection.connection.driver_connection)
+        return connection.execute(text("SELECT pg_backend_pid()")).scalar()
+
+
+def test_store_survives_a_fork(inbox: InboxStore) -> None:
+    """A child that was forked with an open store uses connections of its own; the parent's go on as they were."""
+    inbox.receive(Q, [concat_event("Concat-parent")], "pull")
+    inbox.wait_for_news(Q, timeout=1)
+    inbox.wait_for_news(Q, timeout=0.1)
+    session = _session(inbox)
+    processes = multiprocessing.get_context("fork")
+    answers = processes.Queue()
+    child = processes.Process(target=_use_after_fork, args=(inbox, answers))
+    child.start()
+    duplicate, heard, other_session = answers.get(timeout=30)
+    child.join(30)
+    assert child.exitcode == 0
+    assert (duplicate, heard) == (False, True)
+    assert other_session != session
+    assert _session(inbox) == session
+    assert inbox.find(Q, ["Concat-child"])
+    assert inbox.wait_for_news(Q, timeout=2)
+
+
+# News
+
+
+def test_commits_of_others_are_heard(open_inbox: OpenInbox, database: str) -> None:
+    """A commit by another store wakes who waits, at once where the database can tell, else within a second."""
+    listener, writer = open_inbox(), open_inbox()
+    listener.wait_for_news(Q, timeout=0)
+    assert listener.wait_for_news(Q, timeout=1) is (database == "postgresql")  # it has connected just now
+    assert not listener.wait_for_news(Q, timeout=0.1)
+    limit = 0.4 if database == "postgresql" else 1.0
+    for number in range(3):
+        threading.Timer(0.1, writer.receive, (Q, [concat_event(f"Concat-{number}")], "pull")).start()
+        began = time.monotonic()
+        assert listener.wait_for_news(Q, timeout=5)
+        assert time.monotonic() - began < limit
+        assert listener.find(Q, [f"Concat-{number}"])
+    writer.receive("another queue", [concat_event("Concat-1")], "pull")
+    assert not listener.wait_for_news(Q, timeout=0.6)
+    writer.receive(Q, [concat_event("Concat-1")], "pull")
+    assert not listener.wait_for_news(Q, timeout=0.6), "a duplicate is no news"
+
+
+def test_news_survive_a_dropped_connection(postgresql: PostgreSQLServer, caplog: pytest.LogCaptureFixture) -> None:
+    """Where the connection that listens is cut, the next answer says look, and after it commits are heard again."""
+    url = postgresql.inbox()
+    listener, writer = InboxStore.open(url), InboxStore.open(url)
+    for _ in range(2):
+        assert listener.wait_for_news(Q, timeout=1)
+    _cut_connections(postgresql, url)
+    assert listener.wait_for_news(Q, timeout=5)
+    writer.receive(Q, [concat_event("Concat-1")], "pull")
+    assert listener.wait_for_news(Q, timeout=5)
+    listener.close()
+    writer.close()
+    assert not caplog.records, "a restart of the database is no reason for a traceback"
+    postgresql.give_back(url)
+
+
+def _cut_connections(postgresql: PostgreSQLServer, url: str) -> None:
+    name = url.partition("@/")[2].partition("?")[0]
+    cut = postgresql.execute(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'")
+    assert cut
+
+
+# Trouble
+
+
+def test_server_that_restarts_is_met_again(postgresql: PostgreSQLServer) -> None:
+    """Connections that were cut while nobody used them are replaced without a word."""
+    url = postgresql.inbox()
+    store = InboxStore.open(url)
+    store.receive(Q, [concat_event("Concat-1")], "pull")
+    _cut_connections(postgresql, url)
+    assert not store.receive(Q, [concat_event("Concat-2")], "pull")[0].duplicate
+    assert len(store.find(Q, ["Concat-1", "Concat-2"])) == 2
+    store.close()
+    postgresql.give_back(url)
+
+
+def test_connection_cut_inside_a_transaction(postgresql: PostgreSQLServer) -> None:
+    """Nothing of it is stored, the error says that it may pass, and the same call works when made again."""
+    url = postgresql.inbox()
+    store = InboxStore.open(url)
+    cut: list[bool] = []
+
+    @event.listens_for(store._database.engine, "before_cursor_execute")
+    def cut_once(_1: Any, _2: Any, statement: str, *_: Any) -> None:
+        if "INSERT INTO vod_event" in statement and not cut:
+            cut.append(True)
+            _cut_connections(postgresql, url)
+
+    with pytest.raises(InboxUnavailableError, match="may pass"):
+        store.receive(Q, [concat_event("Concat-1")], "pull")
+    assert cut
+    assert store.counts(Q).events == 0
+    assert not store.receive(Q, [concat_event("Concat-1")], "pull")[0].duplicate
+    store.close()
+    postgresql.give_back(url)
+
+
+def test_deadlock_is_unavailable(postgresql: PostgreSQLServer) -> None:
+    """Two transactions that wait for each other: one of them may be tried again."""
+    url = postgresql.inbox()
+    store, other = InboxStore.open(url), create_engine(url)
+    store.receive("a", [concat_event("Concat-1")], "pull")
+    store.receive("b", [concat_event("Concat-1")], "pull")
+
+    def cross() -> None:
+        with ThreadPoolExecutor(1) as pool, other.begin() as theirs, store._database.write() as ours:
+            theirs.execute(text("SET deadlock_timeout = '60s'"))
+            theirs.execute(text("UPDATE vod_queue SET position = position WHERE name = 'b'"))
+            ours.execute(text("SET LOCAL deadlock_timeout = '50ms'"))
+            store._lock_queue(ours, "a")
+            pool.submit(theirs.execute, text("UPDATE vod_queue SET position = position WHERE name = 'a'"))
+            time.sleep(0.1)
+            store._lock_queue(ours, "b")
+
+    with pytest.raises(InboxUnavailableError, match="deadlock"):
+        cross()
+    other.dispose()
+    store.close()
+    postgresql.give_back(url)
+
+
+# Many rows
+
+ROWS = 20_000
+
+
+def _fill(inbox: InboxStore) -> None:
+    """Many events of one queue, all read, as an inbox looks after some days; a few are unread or unparsed."""
+    rows = [
+        {
+            "queue": Q,
+            "position": n,
+            "key": f"{n:064x}",
+            "event_type": "NewFileUpload" if n % 1000 else "FileDeleted",
+            "vod_task_id": f"Concat-{n}",
+            "file_id": f"{n}",
+            "status": None,
+            "finished": True,
+            "source": "pull",
+            "body": json.dumps({"x": "y" * 200}),
+            "error": None if n % 1001 else "odd",
+            "received_at": 1_800_000_000.0 + n,
+            "read_at": 1.0 if n % 999 else None,
+            "read_by": "x" if n % 999 else None,
+        }
+        for n in range(1, ROWS + 1)
+    ]
+    with inbox._database.write() as connection:
+        connection.execute(vod_event.insert(), rows)
+        connection.execute(text("INSERT INTO vod_queue VALUES (:queue, :rows)"), {"queue": Q, "rows": ROWS})
+
+
+@contextmanager
+def _plans(engine: Engine) -> Iterator[list[str]]:
+    """Collect the plan of each statement that reads or changes events."""
+    plans: list[str] = []
+    explain = {"sqlite": "EXPLAIN QUERY PLAN ", "postgresql": "EXPLAIN "}[engine.dialect.name]
+
+    def note(connection: Connection, cursor: Any, statement: str, values: Any, *_: Any) -> None:
+        if "vod_event" in statement and not statement.startswith("INSERT"):
+            own = cursor.connection.cursor()
+            own.execute(explain + statement, values)
+            plans.append("\n".join(str(row[-1]) for row in own.fetchall()))
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield plans
+    event.remove(engine, "before_cursor_execute", note)
+
+
+@pytest.mark.parametrize("analyzed", [False, True], ids=["new", "analyzed"])
+def test_every_lookup_goes_by_an_index(open_inbox: OpenInbox, database: str, analyzed: bool) -> None:
+    """No question reads the whole table, nor a whole queue, also before the database has any statistics.
+
+    PostgreSQL makes them by itself within a minute or two. Until then lists for people may take longer, and there is
+    nothing to prune.
+    """
+    clock = Clock(1_800_000_000.0 + ROWS + 1)
+    inbox = open_inbox(clock=clock)
+    _fill(inbox)
+    if analyzed:
+        with inbox._database.engine.begin() as connection:
+            connection.execute(text("ANALYZE"))
+    cursor = (1_800_000_000.0 + ROWS / 2, Q, ROWS // 2)
+    questions: dict[str, Callable[[], Any]] = {
+        "find": lambda: inbox.find(Q, [f"Concat-{n}" for n in range(0, ROWS, 50)]),
+        "receive": lambda: inbox.receive(Q, [concat_event(f"New-{n}") for n in range(50)], "pull"),
+        "headers_after": lambda: inbox.headers_after(Q, ROWS - 100, 1000),
+        "get": lambda: inbox.get(Q, 7),
+        "list": lambda: inbox.list(limit=50),
+        "list of a queue": lambda: inbox.list(Q, limit=50),
+        "list before": lambda: inbox.list(before=cursor, limit=50),
+        "list of a task": lambda: inbox.list(vod_task_id="Concat-77"),
+        "list of a file": lambda: inbox.list(file_id="77"),
+        "list of a type": lambda: inbox.list(event_type="FileDeleted", before=cursor, limit=50),
+        "list unread": lambda: inbox.list(unread=True, limit=50),
+        "list unparsed": lambda: inbox.list(unparsed=True, limit=50),
+        "mark_read": lambda: inbox.mark_read(Q, range(990, 1010), "reader"),
+        "prune": lambda: inbox.prune(ROWS - 100, batch=60),
+    }
+    for name, ask in questions.items():
+        with _plans(inbox._database.engine) as plans:
+            assert ask(), name
+        assert plans, name
+        if name.startswith(("list", "prune")) and database == "postgresql" and not analyzed:
+            continue
+        for plan in plans:
+            assert not _reads_too_much(plan), f"{name}\n{plan}"
+
+
+_WHOLE_TABLE = re.compile(r"Seq Scan on vod_event|^SCAN vod_event(?!.* INDEX)", re.MULTILINE)
+_WHOLE_QUEUE = re.compile(
+    r"(pk|uq)_vod_event.*\n *Index Cond: \(\(queue\)::text = '[^']*'::text\)$|INDEX \S+ \(queue=\?\)", re.MULTILINE
+)
+
+
+def _reads_too_much(plan: str) -> bool:
+    """Whether a plan reads a table from end to end, or picks out of a whole queue."""
+    return bool(_WHOLE_TABLE.search(plan) or _WHOLE_QUEUE.search(plan))
+
+
+def test_prune_works_in_short_transactions(open_inbox: OpenInbox) -> None:
+    """Each batch is committed by itself, so that nobody waits longer than for one batch."""
+    clock = Clock(1_800_000_000.0 + ROWS + 1)
+    inbox = open_inbox(clock=clock)
+    _fill(inbox)
+    commits: list[Connection] = []
+    event.listen(inbox._database.engine, "commit", commits.append)
+    assert inbox.prune(0, batch=1500) == ROWS
+    assert len(commits) >= ROWS // 1500
+    assert inbox.list() == []

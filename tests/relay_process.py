@@ -1,0 +1,44 @@
+"""A process with a watch, for tests of several processes: ``python -m tests.relay_process URL ENDPOINT SECRET_ID KEY``.
+
+Takes lines on its standard input: ``wait ID`` waits for a VOD task and prints ``got ID TIME``; ``leave`` ends the main thread
+as it is, with whatever still waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from typing import Any
+
+from airflow_vod.inbox import InboxStore
+from airflow_vod.settings import VodSettings
+from airflow_vod.waiters import Waiter, Watch
+from tests.relays import SUB_APP_ID
+
+
+async def wait(watch: Watch, vod_task_id: str) -> None:
+    """Wait for one task and say when it came."""
+    waiter = Waiter([vod_task_id], name=f"process/{vod_task_id}")
+    watch.add(waiter)
+    print("waits", flush=True)
+    while waiter.missing:
+        await waiter.next(300)
+    print("got", vod_task_id, time.time(), flush=True)
+    watch.discard(waiter)
+
+
+async def main(url: str, endpoint: str, secret_id: str, secret_key: str) -> None:
+    """Do what the lines say."""
+    settings = VodSettings(secret_id, secret_key, endpoint=endpoint, sub_app_id=SUB_APP_ID)
+    watch = Watch(settings, InboxStore.open(url))
+    watch.start()
+    print("ready", flush=True)
+    tasks: set[asyncio.Task[Any]] = set()
+    while (line := await asyncio.to_thread(sys.stdin.readline)) and line != "leave\n":
+        tasks.add(asyncio.create_task(wait(watch, line.split()[1])))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
+    print("left", flush=True)

@@ -1,0 +1,89 @@
+"""What other processes can do with a running emulator."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from airflow_vod.emulator import Emulator, EmulatorOptions, ManualClock
+
+from .helpers import Wire
+
+EVENT = {"EventType": "ConcatComplete", "ConcatCompleteEvent": {"TaskId": "Concat-1", "FileInfoSet": []}}
+
+
+@pytest.fixture
+def vod() -> Iterator[Emulator]:
+    """An emulator whose time stands still."""
+    with Emulator(clock=ManualClock(), options=EmulatorOptions(null_fields=False)) as vod:
+        yield vod
+
+
+def test_other_processes_can_publish(vod: Emulator):
+    """One event, several, or a splice in short; into any application."""
+    wire = Wire(vod)
+    assert wire.control("POST", "publish", {"event": EVENT}) == (200, {"published": 1})
+    assert wire.control("POST", "publish", {"events": [EVENT, EVENT], "sub_app_id": 7}) == (200, {"published": 2})
+    splice = {"vod_task_id": "Concat-2", "files": ["http://x/f0.mp4"]}
+    assert wire.control("POST", "publish", splice) == (200, {"published": 1})
+    status, queues = wire.control("GET", "queues")
+    assert status == 200
+    assert {name: counts["visible"] for name, counts in queues.items()} == {"0": 2, "7": 2}
+    events = wire.call("PullEvents").response["EventSet"]
+    assert events[1]["ConcatCompleteEvent"]["FileInfoSet"][0]["FileUrl"] == "http://x/f0.mp4"
+
+
+def test_other_processes_can_script_faults(vod: Emulator):
+    """Scripts and dice go in, the ledger comes out, and what is to come can be forgotten."""
+    wire = Wire(vod)
+    script = {"script": {"DescribeEventsState": ["throttled", "http_500"]}}
+    assert wire.control("POST", "faults", script) == (200, {"pending": script["script"], "ledger": []})
+    wire.call("DescribeEventsState")
+    status, shown = wire.control("GET", "faults")
+    assert [line["fault"] for line in shown["ledger"]] == ["throttled"]
+    assert wire.control("DELETE", "faults")[1]["pending"] == {}
+    assert wire.call("DescribeEventsState").status == status == 200
+    wire.control("POST", "faults", {"chaos": {"seed": 1, "odds": {"http_500": 1.0}}})
+    assert wire.call("DescribeEventsState").status == 500
+
+
+def test_other_processes_can_register_tasks_and_read_the_log(vod: Emulator):
+    """A task is added, shown by the API, and the call stands in the log."""
+    wire = Wire(vod)
+    task = {"vod_task_id": "t", "task_type": "Concat", "status": "FINISH", "detail": {"TaskId": "t"}, "sub_app_id": 7}
+    assert wire.control("POST", "tasks", task) == (200, {"added": 1})
+    assert wire.call("DescribeTaskDetail", TaskId="t", SubAppId=7).response["ConcatTask"] == {"TaskId": "t"}
+    _, log = wire.control("GET", "calls?limit=1")
+    assert log["counters"] == {"DescribeTaskDetail": {"ok": 1}}
+    assert [call["sub_app_id"] for call in log["calls"]] == [7]
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("publish", {}),
+        ("publish", {"event": "text"}),
+        ("publish", {"event": EVENT, "sub_app_id": "x"}),
+        ("publish", {"event": EVENT, "sub_app_id": 9}),
+        ("publish", {"events": 5}),
+        ("publish", {"vod_task_id": "t", "files": [5]}),
+        ("publish", ["no object"]),
+        ("tasks", {"vod_task_id": "t"}),
+        ("tasks", {"vod_task_id": "t", "task_type": "Concat", "status": "DONE"}),
+        ("tasks", {"sub_app_id": None}),
+        ("faults", {"script": {"PullEvents": ["nonsense"]}}),
+        ("faults", {"script": "PullEvents"}),
+        ("faults", {"chaos": {"odds": {}}}),
+    ],
+    ids=lambda value: json.dumps(value)[:50],
+)
+def test_wrong_control_requests_say_why(path: str, content: Any):
+    """A mistake is answered with 400 and a reason, and changes nothing."""
+    with Emulator(clock=ManualClock(), sub_app_ids=[0, 7]) as vod:
+        status, answer = Wire(vod).control("POST", path, content)
+        assert status == 400
+        assert answer["error"]
+        assert vod.queue().published == 0

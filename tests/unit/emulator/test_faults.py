@@ -1,0 +1,85 @@
+"""Faults are scripts, and they are counted."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_vod.emulator.faults import NAMES, Fault, Faults
+from airflow_vod.emulator.request import Answer
+
+
+def test_each_fault_meets_one_call_in_order():
+    """A script is consumed call by call, per action, and what fired stands in the ledger."""
+    faults = Faults()
+    faults.script({"ConfirmEvents": ["drop_response", "internal_error"], "PullEvents": "slow:2"})
+    faults.script({"ConfirmEvents": ["throttled"]})
+    met = [faults.take("ConfirmEvents", t) for t in (1.0, 2.0)]
+    assert [f and f.text for f in met] == ["drop_response", "internal_error"]
+    assert faults.pending == {"ConfirmEvents": ["throttled"], "PullEvents": ["slow:2"]}
+    assert faults.take("DescribeEventsState", 3.0) is None
+    assert [(line.action, line.fault, line.time) for line in faults.ledger] == [
+        ("ConfirmEvents", "drop_response", 1.0),
+        ("ConfirmEvents", "internal_error", 2.0),
+    ]
+    assert faults.fired()["ConfirmEvents", "drop_response"] == 1
+    faults.clear()
+    assert faults.take("PullEvents", 4.0) is None
+
+
+@pytest.mark.parametrize("text", ["drop", "slow", "slow:x", "error:", "error:OnlyCode", ""])
+def test_a_fault_that_does_not_exist_is_refused(text: str):
+    """A misspelt script fails at once instead of testing nothing; nothing of it is kept."""
+    faults = Faults()
+    with pytest.raises(ValueError, match="no such fault"):
+        faults.script({"PullEvents": ["truncate", text]})
+    assert faults.pending == {}
+
+
+def test_every_fault_changes_something():
+    """No fault is a mere name: it answers instead, spoils the answer, or lets handles die."""
+    plain = Answer(b'{"Response":{}}')
+    for name in NAMES:
+        fault = Fault(name.replace("SECONDS", "1.5").replace("CODE:MESSAGE", "Some.Code:some: text"))
+        assert fault.instead() is not None or fault.spoil(plain) != plain or name == "expire_handles", name
+
+
+def test_chaos_repeats_itself_with_its_seed():
+    """The same seed meets the same calls with the same faults, about as often as asked."""
+
+    def run(seed: int) -> list[str]:
+        faults = Faults()
+        faults.chaos(seed, {"internal_error": 0.2, "drop_response": 0.1}, actions=["PullEvents"])
+        for number in range(1000):
+            faults.take("PullEvents", number)
+            faults.take("ConfirmEvents", number)
+        return [f"{line.time}{line.fault}" for line in faults.ledger if line.action == "PullEvents"]
+
+    first = run(7)
+    assert first == run(7) != run(8)
+    assert 250 < len(first) < 350
+
+
+def test_chaos_leaves_other_actions_alone():
+    """Only the named actions are met."""
+    faults = Faults()
+    faults.chaos(1, {"throttled": 1.0}, actions=["PullEvents"])
+    assert faults.take("ConfirmEvents", 0) is None
+    assert faults.take("PullEvents", 0) == Fault("throttled")
+
+
+@pytest.mark.parametrize("odds", [{"throttled": 0.7, "internal_error": 0.7}, {"throttled": -0.1}, {"nonsense": 0.1}])
+def test_impossible_odds_are_refused(odds: dict[str, float]):
+    """Probabilities add up to at most 1, and their faults exist."""
+    with pytest.raises(ValueError, match=r"probabilities|no such fault"):
+        Faults().chaos(1, odds)
+
+
+def test_a_script_goes_before_the_dice():
+    """Chaos fills the calls that no script meets."""
+    faults = Faults()
+    faults.chaos(1, {"throttled": 1.0})
+    faults.script({"PullEvents": "truncate"})
+    assert [fault and fault.text for fault in (faults.take("PullEvents", 0), faults.take("PullEvents", 1))] == [
+        "truncate",
+        "throttled",
+    ]

@@ -1,0 +1,196 @@
+"""In PUSH mode, events are posted: in either form, signed or not, again after timeouts, and never into the queue."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from airflow_vod.client import VodClient
+from airflow_vod.emulator import Emulator, EmulatorOptions
+from airflow_vod.emulator.push import legacy_form
+from airflow_vod.events import parse_event
+from airflow_vod.settings import VodSettings
+from tests.samples import concat_event, procedure_event
+
+EVENT = {
+    "EventType": "ConcatComplete",
+    "ConcatCompleteEvent": {
+        "TaskId": "Concat-1",
+        "FileInfoSet": [{"ErrCode": 0, "FileId": "1", "FileUrl": "http://x/f0.mp4"}],
+    },
+}
+
+
+class Receiver:
+    """An HTTP server that keeps what is posted, and answers as it is told."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, dict[str, str], Any]] = []
+        self.answers: list[int] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                outer.requests.append((self.path, headers, body))
+                self.send_response(outer.answers.pop(0) if outer.answers else 200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def close(self) -> None:
+        """Stop."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """What callbacks are posted to."""
+    receiver = Receiver()
+    yield receiver
+    receiver.close()
+
+
+Start = Callable[..., Emulator]
+
+
+@pytest.fixture
+def start(receiver: Receiver) -> Iterator[Start]:
+    """Start an emulator in PUSH mode."""
+    running: list[Emulator] = []
+
+    def start_one(**options: Any) -> Emulator:
+        given = {"mode": "PUSH", "notification_url": receiver.url, "push_pause": 0.01} | options
+        running.append(Emulator(options=EmulatorOptions(**given)).start())
+        return running[-1]
+
+    yield start_one
+    for each in running:
+        each.stop()
+
+
+def test_an_event_is_posted_and_not_queued(receiver: Receiver, start: Start) -> None:
+    """Form 3.0 is the event without handle and nulls; the queue stays empty."""
+    vod = start()
+    vod.publish(EVENT | {"EditMediaCompleteEvent": None})
+    vod.wait_until(lambda: len(vod.callbacks) == 1)
+    assert receiver.requests[0][2] == EVENT
+    assert (vod.callbacks[0].accepted, vod.callbacks[0].tries) == (True, 1)
+    assert (vod.queue().visible, vod.queue().pushed) == (0, 1)
+
+
+@pytest.mark.parametrize("place", ["body", "query", "headers"])
+def test_a_signature_stands_where_it_was_asked_for(receiver: Receiver, start: Start, place: str) -> None:
+    """Sign is MD5(SignKey + T), ten minutes ahead."""
+    vod = start(sign_key="k3y", push_signature=place)
+    vod.publish(EVENT)
+    vod.wait_until(lambda: len(vod.callbacks) == 1)
+    path, headers, body = receiver.requests[0]
+    query = {name: value for name, [value] in parse_qs(urlsplit(path).query).items()}
+    sign, expires = {
+        "body": lambda: (body["Sign"], str(body["T"])),
+        "query": lambda: (query["Sign"], query["T"]),
+        "headers": lambda: (headers["sign"], headers["t"]),
+    }[place]()
+    assert sign == hashlib.md5(f"k3y{expires}".encode()).hexdigest()
+    assert int(expires) == pytest.approx(vod.api.wall_clock() + 600, abs=30)
+
+
+def test_both_forms_are_one_event(receiver: Receiver, start: Start) -> None:
+    """The legacy form says the same: whoever reads both finds one event."""
+    vod = start(push_form="both")
+    vod.publish(EVENT)
+    vod.wait_until(lambda: len(vod.callbacks) == 2)
+    bodies = [body for _, _, body in receiver.requests]
+    assert {"eventType" in body for body in bodies} == {True, False}
+    assert len({parse_event(body).key for body in bodies}) == 1
+
+
+def test_the_legacy_form_can_be_read() -> None:
+    """What has a status in words, and what has not, are the same event in either form."""
+    for event in (concat_event("Concat-1"), procedure_event("task", "FINISH")):
+        assert parse_event(legacy_form(event.raw)).key == event.key
+
+
+def test_only_a_timeout_makes_it_come_again(receiver: Receiver, start: Start) -> None:
+    """An error is ignored, as documented; with the option it is not."""
+    receiver.answers += [503]
+    vod = start()
+    vod.publish(EVENT)
+    vod.wait_until(lambda: len(vod.callbacks) == 1)
+    assert (vod.callbacks[0].outcome, vod.callbacks[0].tries) == ("503", 1)
+    receiver.answers += [503, 503]
+    again = start(push_again="failure")
+    again.publish(EVENT)
+    again.wait_until(lambda: len(again.callbacks) == 1)
+    assert (again.callbacks[0].outcome, again.callbacks[0].tries) == ("200", 3)
+
+
+def test_three_tries_after_timeouts(start: Start) -> None:
+    """Where nobody answers in time, it is posted three times, then given up."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        vod = start(notification_url=f"http://127.0.0.1:{deaf.getsockname()[1]}/", push_timeout=0.05)
+        vod.publish(EVENT)
+        vod.wait_until(lambda: len(vod.callbacks) == 1)
+    assert (vod.callbacks[0].outcome, vod.callbacks[0].tries) == ("timeout", 3)
+
+
+def test_nobody_there(start: Start) -> None:
+    """A URL that cannot be reached is written down as such, and stops nothing."""
+    vod = start(notification_url="http://127.0.0.1:1/")
+    vod.publish(EVENT)
+    vod.wait_until(lambda: len(vod.callbacks) == 1)
+    assert vod.callbacks[0].outcome == "ConnectionRefusedError"
+
+
+def test_configured_by_the_api(receiver: Receiver, start: Start) -> None:
+    """ModifyEventConfig sets mode, URL and key, and the next event goes there."""
+    vod = start(mode="PULL", notification_url="")
+    client = VodClient(VodSettings(vod.secret_id, vod.secret_key, endpoint=vod.endpoint))
+    vod.publish(EVENT)
+    client.modify_event_config(Mode="PUSH", NotificationUrl=receiver.url, SignKey="k3y")
+    vod.publish(EVENT)
+    vod.wait_until(lambda: len(vod.callbacks) == 1)
+    client.close()
+    assert "Sign" in receiver.requests[0][2]
+    assert vod.queue().visible == 1
+
+
+def test_stopping_breaks_posts_off(start: Start) -> None:
+    """A post that nobody answers does not hold the server up."""
+    import socket
+    import time
+
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        vod = start(notification_url=f"http://127.0.0.1:{deaf.getsockname()[1]}/")
+        vod.publish(EVENT)
+        connection, _ = deaf.accept()
+        began = time.monotonic()
+        vod.stop()
+        connection.close()
+    assert time.monotonic() - began < 3
+    vod.publish(EVENT)  # nobody serves, so nobody posts
+    assert vod.callbacks == []
+
+
+@pytest.mark.parametrize("option", [{"push_form": "v1"}, {"push_tries": 0}, {"push_timeout": 0}, {"push_pause": -1}])
+def test_options_that_do_not_exist(option: dict[str, Any]) -> None:
+    """A value that no option has is refused."""
+    with pytest.raises(ValueError, match=next(iter(option))):
+        EmulatorOptions(**option)

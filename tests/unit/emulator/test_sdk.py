@@ -1,0 +1,174 @@
+"""Answers parse without a difference with the official typed SDK."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tencentcloud.common import credential
+from tencentcloud.common.exception.tencent_cloud_sdk_exception import TencentCloudSDKException
+from tencentcloud.common.profile.client_profile import ClientProfile
+from tencentcloud.common.profile.http_profile import HttpProfile
+from tencentcloud.vod.v20180717 import models, vod_client
+
+from airflow_vod.emulator import Emulator, EmulatorOptions, ManualClock
+from airflow_vod.emulator.actions import ACTIONS
+from airflow_vod.emulator.content import ALWAYS_PRESENT
+from airflow_vod.emulator.editing import running, succeeded
+from airflow_vod.emulator.tasks import ALWAYS_PRESENT as TASK_FIELDS
+
+
+class RecordingClient(vod_client.VodClient):
+    """The official client, which also remembers the body that it parsed."""
+
+    served: dict[str, Any]
+
+    def call(self, action: str, params: Any, options: Any = None, headers: Any = None) -> Any:
+        """As the official one."""
+        body = super().call(action, params, options, headers)
+        self.served = json.loads(body)["Response"]
+        return body
+
+
+def client_of(
+    vod: Emulator, method: str = "POST", token: str | None = None, *, unsigned_payload: bool = False
+) -> RecordingClient:
+    """A client of an emulator."""
+    http = HttpProfile(protocol="http", endpoint=vod.endpoint.removeprefix("http://"), reqMethod=method, reqTimeout=10)
+    keys = credential.Credential(vod.secret_id, vod.secret_key, token)
+    profile = ClientProfile(httpProfile=http)
+    profile.unsignedPayload = unsigned_payload
+    return RecordingClient(keys, "", profile)
+
+
+@pytest.fixture
+def vod() -> Iterator[Emulator]:
+    """An emulator whose time stands still."""
+    with Emulator(clock=ManualClock()) as vod:
+        yield vod
+
+
+def call(client: RecordingClient, action: str, **params: Any) -> Any:
+    """Call an action and compare what the SDK understood with what was served."""
+    request = getattr(models, f"{action}Request")()
+    request._deserialize(params)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # the SDK warns of fields that it does not know
+        model = getattr(client, action)(request)
+    assert without_nulls(model._serialize()) == without_nulls(client.served)
+    assert not set(client.served) - set(model._serialize(allow_none=True))
+    return model
+
+
+def without_nulls(value: Any) -> Any:
+    """A copy without members that are null: the SDK tells no null from an absent one."""
+    if isinstance(value, dict):
+        return {name: without_nulls(inner) for name, inner in value.items() if inner is not None}
+    return [without_nulls(inner) for inner in value] if isinstance(value, list) else value
+
+
+EDIT = {
+    "InputType": "File",
+    "FileInfos": [{"FileId": "1", "StartTimeOffset": 1.5, "EndTimeOffset": 2.5}, {"FileId": "2"}],
+    "OutputConfig": {"MediaName": "both", "Type": "mp4"},
+    "SessionContext": "c",
+    "SessionId": "s",
+}
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_every_action_parses_without_a_difference(vod: Emulator, method: str):
+    """Each action is called by the official client, and the model says exactly what was served."""
+    client = client_of(vod, method)
+    seen = set()
+
+    def check(action: str, **params: Any) -> Any:
+        seen.add(action)
+        return call(client, action, **params)
+
+    vod.publish_concat(
+        "Concat-1", ["http://x/f0.mp4", {"ErrCode": 4, "FileId": None, "FileUrl": None, "FileType": "m3u8"}]
+    )
+    if method == "POST":  # the SDK flattens objects of GET by a rule of its own
+        check("EditMedia", **EDIT)
+        vod.clock.advance(2)
+        task_id = client.served["TaskId"]
+    else:
+        seen.add("EditMedia")
+        task_id = "t"
+        detail = running("t", EDIT)
+        vod.add_task("t", detail=succeeded(detail, EDIT, 0))
+    events = check("PullEvents").EventSet
+    assert events[0].ConcatCompleteEvent.FileInfoSet[0].FileUrl == "http://x/f0.mp4"
+    if method == "POST":
+        assert events[1].EditMediaCompleteEvent.Output.FileType == "mp4"
+    assert check("DescribeTaskDetail", TaskId=task_id).EditMediaTask.MetaData.Duration == 11
+    check("ConfirmEvents", EventHandles=[event.EventHandle for event in events])
+    assert vod.queue().confirmed == len(events)
+    check("DescribeEventsState", SubAppId=0)
+    check("ModifyEventConfig", Mode="PUSH", NotificationUrl="http://x/", SignKey="k")
+    assert check("DescribeEventConfig").Mode == "PUSH"
+    assert seen == set(ACTIONS)
+
+
+def test_an_unfinished_and_a_failed_edit_parse_too(vod: Emulator):
+    """Without an output, while it runs and after it failed."""
+    from airflow_vod.emulator import EditFailure
+
+    vod.fail_edits(EditFailure())
+    client = client_of(vod)
+    task_id = call(client, "EditMedia", **EDIT).TaskId
+    assert call(client, "DescribeTaskDetail", TaskId=task_id).Status == "PROCESSING"
+    vod.clock.advance(2)
+    assert call(client, "DescribeTaskDetail", TaskId=task_id).EditMediaTask.ErrCode == 70000
+
+
+def test_the_fields_served_as_null_are_the_schema_s():
+    """Every name in our tables is one of the SDK's models."""
+    assert set(ALWAYS_PRESENT) < set(models.EventContent()._serialize(allow_none=True))
+    assert set(TASK_FIELDS) < set(models.DescribeTaskDetailResponse()._serialize(allow_none=True))
+
+
+def test_the_parameters_are_the_schema_s():
+    """No action has a parameter that the SDK's request lacks, nor lacks one."""
+    for name, action in ACTIONS.items():
+        assert set(action.parameters) == set(getattr(models, f"{name}Request")()._serialize(allow_none=True)), name
+
+
+@pytest.mark.parametrize(("empty", "expected"), [("null", None), ("list", [])])
+def test_other_forms_of_empty_parse(empty: Any, expected: Any):
+    """Null and the empty list come through as such."""
+    with Emulator(options=EmulatorOptions(hold=0, empty=empty)) as vod:
+        assert call(client_of(vod), "PullEvents").EventSet == expected
+
+
+def test_an_empty_queue_is_an_exception_of_the_sdk():
+    """Code, text and request id arrive."""
+    with Emulator(options=EmulatorOptions(hold=0)) as vod, pytest.raises(TencentCloudSDKException) as caught:
+        call(client_of(vod), "PullEvents")
+    assert (caught.value.code, caught.value.message) == ("ResourceNotFound", "no event")
+    assert caught.value.requestId
+
+
+def test_the_sdk_s_other_ways_to_sign_are_understood():
+    """Unsigned payloads and temporary credentials pass; a wrong key does not."""
+    options = EmulatorOptions(tokens={"AKIDexample": "token"})
+    with Emulator(options=options) as vod:
+        call(client_of(vod, token="token", unsigned_payload=True), "DescribeEventsState")
+        vod.accounts["AKIDexample"] = "another"
+        with pytest.raises(TencentCloudSDKException) as caught:
+            call(client_of(vod, token="token"), "DescribeEventsState")
+        assert caught.value.code == "AuthFailure.SignatureFailure"
+
+
+def test_a_charset_hides_errors_from_the_sdk(vod: Emulator):
+    """Why the content type is exact: with a charset, the official client takes an error for an empty success."""
+    vod.faults.script({"DescribeEventsState": "charset"})
+    client = client_of(vod)
+    request = models.DescribeEventsStateRequest()
+    request.SubAppId = -1
+    assert client.DescribeEventsState(request).CountOfEventsToPull is None
+    assert client.served["Error"]["Code"] == "InvalidParameter"

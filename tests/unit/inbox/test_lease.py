@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import create_engine, insert
+from sqlalchemy.exc import IntegrityError
+
+from airflow_vod.exceptions import InboxError
+from airflow_vod.inbox import InboxStore, Lease
+from airflow_vod.inbox.tables import vod_lease
+from tests.samples import Clock
+
+Q = "1500012345"
+OpenInbox = Callable[..., InboxStore]
+
+
+def test_one_holder_at_a_time(open_inbox: OpenInbox) -> None:
+    """Who asks second does not get it until the first has given it back or let it run out."""
+    clock = Clock()
+    inbox = open_inbox(clock=clock)
+    assert inbox.lease(Q) is None
+    assert inbox.acquire_lease(Q, "first", 12)
+    assert not inbox.acquire_lease(Q, "second", 12)
+    clock.now += 11.9
+    assert not inbox.acquire_lease(Q, "second", 12)
+    clock.now += 0.1
+    assert inbox.acquire_lease(Q, "second", 12)
+    assert not inbox.acquire_lease(Q, "first", 12)
+    assert not inbox.release_lease(Q, "first")
+    assert inbox.release_lease(Q, "second")
+    assert inbox.lease(Q) is None
+    assert inbox.acquire_lease(Q, "first", 12)
+
+
+def test_renewal_keeps_the_beginning(open_inbox: OpenInbox) -> None:
+    """A renewal moves the end; only a lease that had run out begins anew."""
+    clock = Clock()
+    inbox = open_inbox(clock=clock)
+    began = clock.now
+    inbox.acquire_lease(Q, "holder", 12, info={"pulls": 1})
+    clock.now += 10
+    assert inbox.acquire_lease(Q, "holder", 12, info={"pulls": 2})
+    assert inbox.lease(Q) == Lease(Q, "holder", began, clock.now + 12, False, {"pulls": 2})
+    clock.now += 20
+    expired = inbox.lease(Q)
+    assert expired is not None
+    assert expired.expired
+    assert inbox.acquire_lease(Q, "holder", 12)
+    assert inbox.lease(Q) == Lease(Q, "holder", clock.now, clock.now + 12, False, {})
+
+
+def test_leases_of_queues_are_apart(inbox: InboxStore) -> None:
+    """Each queue has its own."""
+    assert inbox.acquire_lease("a", "one", 60)
+    assert inbox.acquire_lease("b", "two", 60)
+    assert not inbox.release_lease("b", "one")
+
+
+def test_database_tells_the_time(inbox: InboxStore) -> None:
+    """Without a clock of its own, a store writes Unix seconds of the database, at the precision of a float."""
+    before = time.time()
+    inbox.acquire_lease(Q, "holder", 60)
+    lease = inbox.lease(Q)
+    assert lease is not None
+    assert before - 2 < lease.acquired_at < time.time() + 2
+    assert lease.expires_at == pytest.approx(lease.acquired_at + 60, abs=1e-3)
+    assert not lease.expired
+
+
+def test_half_a_lease_cannot_be_written(inbox_url: str) -> None:
+    """A holder without an end would keep the queue for ever: the database itself refuses."""
+    engine = create_engine(inbox_url)
+    for half in (
+        {"holder": "somebody"},
+        {"expires_at": 1.0},
+        {"acquired_at": 1.0},
+        {"holder": "somebody", "acquired_at": 1.0},
+        {"acquired_at": 1.0, "expires_at": 1.0},
+    ):
+        with pytest.raises(IntegrityError), engine.begin() as connection:
+            connection.execute(insert(vod_lease).values(queue=Q, **half))
+    engine.dispose()
+
+
+@pytest.mark.parametrize("info", [{"x": "y" * 20_000}, {"x": object()}])
+def test_info_is_small_json(inbox: InboxStore, info: dict[str, object]) -> None:
+    """What is no small JSON is refused by name, and the lease is not taken."""
+    with pytest.raises(InboxError, match="info of a lease"):
+        inbox.acquire_lease(Q, "holder", 60, info=info)
+    assert inbox.lease(Q) is None
+
+
+@pytest.mark.parametrize("holder", ["", "\0", "h" * 256])
+def test_holder_has_a_name(inbox: InboxStore, holder: str) -> None:
+    """A holder that cannot be told from others is refused."""
+    with pytest.raises(InboxError, match="holder"):
+        inbox.acquire_lease(Q, holder, 60)

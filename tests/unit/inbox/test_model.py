@@ -1,0 +1,291 @@
+"""Any mix of what the inbox can do, against dictionaries: the model has no database, no transactions and no chunks."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from airflow_vod.events import UnparsedEvent, VodEvent
+from airflow_vod.inbox import InboxStore, Waiter
+from tests.databases import PostgreSQLServer
+from tests.samples import Clock, concat_event, procedure_event, unparsed_event
+
+QUEUES = ("a", "A")
+TASKS = ("Concat-1", "concat-1", "Concat-2", "Procedure-1")
+HOLDERS = ("one", "two", "three")
+READERS = ("dag/run/task", "another")
+
+# Few of each, so that copies, and several events of one task, are met all the time.
+EVENTS: tuple[VodEvent | UnparsedEvent, ...] = (
+    *(concat_event(task, file_id) for task in TASKS for file_id in ("1", "2")),
+    *(procedure_event(task, status) for task in TASKS for status in ("PROCESSING", "FINISH")),
+    *(unparsed_event({"EventType": number}) for number in range(2)),
+)
+TYPES = (None, {"ConcatComplete"}, {"ProcedureStateChanged"}, {"ConcatComplete", "ProcedureStateChanged"}, set[str]())
+
+queues, tasks = st.sampled_from(QUEUES), st.sampled_from(TASKS)
+batches = st.lists(st.sampled_from(EVENTS), min_size=1, max_size=8)
+
+
+class InboxModel(RuleBasedStateMachine):
+    """The inbox, and what it should hold."""
+
+    open_url: ClassVar[Callable[[], str]]
+    close_url: ClassVar[Callable[[str], None]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.url = type(self).open_url()
+        self.clock = Clock()
+        self.stores = [InboxStore.open(self.url, clock=self.clock) for _ in range(2)]  # as two processes have them
+        self.turn = itertools.cycle(self.stores)
+        self.rows: dict[str, dict[int, dict[str, Any]]] = {queue: {} for queue in QUEUES}
+        self.pruned: dict[str, set[int]] = {queue: set() for queue in QUEUES}
+        self.readers = {(queue, reader): (0, list[int]()) for queue in QUEUES for reader in READERS}
+        self.leases: dict[str, tuple[str, float, float]] = {}
+        self.waiters: dict[tuple[str, str], Waiter] = {}
+
+    def teardown(self) -> None:
+        """Leave nothing open."""
+        for store in self.stores:
+            store.close()
+        type(self).close_url(self.url)
+
+    @property
+    def store(self) -> InboxStore:
+        """The store whose turn it is."""
+        return next(self.turn)
+
+    # Events
+
+    @rule(queue=queues, events=batches, source=st.sampled_from(("pull", "callback", "reconcile")))
+    def receive(self, queue: str, events: list[VodEvent | UnparsedEvent], source: Any) -> None:
+        """Events that are new get positions behind all that ever were; the others are told where the first copy is."""
+        rows = self.rows[queue]
+        last = max([0, *rows, *self.pruned[queue]])
+        known = {row["key"]: position for position, row in rows.items()}
+        received = self.store.receive(queue, events, source)
+        assert [each.key for each in received] == [event.key for event in events]
+        for event, each in zip(events, received, strict=True):
+            assert each.duplicate == (event.key in known)
+            if each.duplicate:
+                assert each.position == known[event.key]
+                continue
+            assert each.position > last
+            last = known[event.key] = each.position
+            parsed = isinstance(event, VodEvent)
+            rows[each.position] = {
+                "key": event.key,
+                "task": event.vod_task_id if parsed else None,
+                "type": event.event_type,
+                "finished": parsed and event.finished,
+                "source": source,
+                "received_at": self.clock.now,
+                "read": None,
+            }
+
+    @rule(queue=queues, wanted=st.sets(tasks), types=st.sampled_from(TYPES))
+    def find(self, queue: str, wanted: set[str], types: set[str] | None) -> None:
+        """The first event that ends a task is found, and nothing for tasks that have none."""
+        expected: dict[str, int] = {}
+        for position, row in sorted(self.rows[queue].items()):
+            if row["finished"] and row["task"] in wanted and (types is None or row["type"] in types):
+                expected.setdefault(row["task"], position)
+        found = self.store.find(queue, wanted, types)
+        assert {task: stored.position for task, stored in found.items()} == expected
+
+    @rule(queue=queues, reader=st.sampled_from(READERS), limit=st.integers(1, 5))
+    def read_on(self, queue: str, reader: str, limit: int) -> None:
+        """Each reader gets what is behind its last position, in order, whatever the others do."""
+        last, seen = self.readers[queue, reader]
+        expected = sorted(position for position in self.rows[queue] if position > last)[:limit]
+        headers = self.store.headers_after(queue, last, limit)
+        assert [header.position for header in headers] == expected
+        for header in headers:
+            row = self.rows[queue][header.position]
+            assert (header.vod_task_id, header.event_type, header.finished) == (
+                row["task"],
+                row["type"],
+                row["finished"],
+            )
+        if headers:
+            seen += expected
+            self.readers[queue, reader] = (expected[-1], seen)
+
+    @rule(queue=queues, positions=st.sets(st.integers(1, 5), min_size=1), reader=st.sampled_from(READERS))
+    def mark_read(self, queue: str, positions: set[int], reader: str) -> None:
+        """The first reader stays written down."""
+        unread = [at for at in positions if at in self.rows[queue] and self.rows[queue][at]["read"] is None]
+        assert self.store.mark_read(queue, positions, reader) == len(unread)
+        for at in unread:
+            self.rows[queue][at]["read"] = (self.clock.now, reader)
+
+    @rule(age=st.sampled_from((0, 5, 12, 60)), batch=st.integers(1, 3))
+    def prune(self, age: float, batch: int) -> None:
+        """What is older goes, read or not; what is not, stays. So do waiters by their deadline."""
+        cutoff = self.clock.now - age
+        old = [(queue, at) for queue in QUEUES for at, row in self.rows[queue].items() if row["received_at"] < cutoff]
+        assert self.store.prune(age, batch=batch) == len(old)
+        for queue, at in old:
+            del self.rows[queue][at]
+            self.pruned[queue].add(at)
+        kept = {key: each for key, each in self.waiters.items() if each.deadline is None or each.deadline > cutoff}
+        self.waiters = kept
+
+    @rule(queue=queues)
+    def count(self, queue: str) -> None:
+        """A queue's position is that of the newest event that ever came, and its counts are those of its rows."""
+        rows = self.rows[queue]
+        assert self.store.position(queue) == max([0, *rows, *self.pruned[queue]])
+        counts = self.store.counts(queue)
+        assert counts.events == len(rows)
+        assert counts.unread == sum(row["read"] is None for row in rows.values())
+        assert counts.unparsed == sum(row["task"] is None for row in rows.values())
+        assert counts.waiters == sum(of_queue == queue for of_queue, _ in self.waiters)
+
+    # Leases
+
+    @rule(queue=queues, holder=st.sampled_from(HOLDERS), ttl=st.sampled_from((5, 12)))
+    def acquire(self, queue: str, holder: str, ttl: float) -> None:
+        """Free, run out, or one's own: only then a lease can be had."""
+        held_by, since, until = self.leases.get(queue, (None, 0.0, 0.0))
+        over = until <= self.clock.now
+        free = held_by is None or held_by == holder or over
+        assert self.store.acquire_lease(queue, holder, ttl, info={"ttl": ttl}) == free
+        if free:
+            began = since if held_by == holder and not over else self.clock.now
+            self.leases[queue] = (holder, began, self.clock.now + ttl)
+
+    @rule(queue=queues, holder=st.sampled_from(HOLDERS))
+    def release(self, queue: str, holder: str) -> None:
+        """Only its holder gives a lease back, even one that has run out."""
+        held = self.leases.get(queue, (None,))[0] == holder
+        assert self.store.release_lease(queue, holder) == held
+        if held:
+            del self.leases[queue]
+
+    # Waiters
+
+    @rule(
+        queue=queues,
+        ids=st.sets(st.sampled_from("123"), min_size=1),
+        task=tasks,
+        seconds=st.sampled_from((None, 5, 50)),
+    )
+    def wait_for(self, queue: str, ids: set[str], task: str, seconds: float | None) -> None:
+        """A waiter that comes again is brought up to date, and keeps the time when it first came."""
+        deadline = None if seconds is None else self.clock.now + seconds
+        waiters = [Waiter(each, task, ("ConcatComplete",), f"waiter {each}", deadline) for each in ids]
+        self.store.add_waiters(queue, waiters)
+        for each in waiters:
+            before = self.waiters.get((queue, each.id))
+            since = before.since if before else self.clock.now
+            self.waiters[queue, each.id] = Waiter(each.id, task, each.event_types, each.waiter, deadline, since)
+
+    @rule(queue=queues, ids=st.sets(st.sampled_from("123")))
+    def give_up(self, queue: str, ids: set[str]) -> None:
+        """Waiters that are there go."""
+        there = [each for each in ids if (queue, each) in self.waiters]
+        assert self.store.remove_waiters(queue, ids) == len(there)
+        for each in there:
+            del self.waiters[queue, each]
+
+    @rule(queue=queues, wanted=st.sets(tasks))
+    def ask_who_waits(self, queue: str, wanted: set[str]) -> None:
+        """Awaited is what a waiter of this queue waits for whose deadline has not come, and what has been read."""
+        awaited = {
+            each.vod_task_id
+            for (of_queue, _), each in self.waiters.items()
+            if of_queue == queue and (each.deadline is None or each.deadline > self.clock.now)
+        }
+        awaited |= {row["task"] for row in self.rows[queue].values() if row["read"] is not None}
+        assert self.store.awaited(queue, wanted) == awaited & wanted
+
+    # Time
+
+    @rule(seconds=st.sampled_from((1, 5, 12, 60)))
+    def let_pass(self, seconds: float) -> None:
+        """Time passes."""
+        self.clock.now += seconds
+
+    @precondition(lambda self: not any(self.leases))
+    @rule()
+    def open_anew(self) -> None:
+        """A process ends, and another one begins."""
+        self.stores.pop(0).close()
+        self.stores.append(InboxStore.open(self.url, clock=self.clock))
+        self.turn = itertools.cycle(self.stores)
+
+    # What always holds
+
+    @invariant()
+    def holds_what_it_should(self) -> None:
+        """Nothing is lost, nothing is there twice, and everything is as it was written down."""
+        listed = {
+            (each.queue, each.position): (
+                each.key,
+                each.vod_task_id,
+                each.event_type,
+                each.finished,
+                each.source,
+                each.received_at,
+                (each.read_at, each.read_by) if each.read_by else None,
+            )
+            for each in self.store.list(limit=1000)
+        }
+        assert listed == {
+            (queue, position): tuple(
+                row[name] for name in ("key", "task", "type", "finished", "source", "received_at", "read")
+            )
+            for queue in QUEUES
+            for position, row in self.rows[queue].items()
+        }
+
+    @invariant()
+    def leases_and_waiters_agree(self) -> None:
+        """The lease has its holder and its times, and every waiter is there as it last said."""
+        for queue in QUEUES:
+            lease = self.store.lease(queue)
+            expected = self.leases.get(queue)
+            assert (lease and (lease.holder, lease.acquired_at, lease.expires_at)) == expected
+            assert lease is None or lease.expired == (lease.expires_at <= self.clock.now)
+            mine = {each for (of_queue, _), each in self.waiters.items() if of_queue == queue}
+            assert set(self.store.waiters(queue)) == mine
+
+    @invariant()
+    def readers_saw_all(self) -> None:
+        """What a reader has passed it has seen, unless it was pruned before."""
+        for (queue, _), (last, seen) in self.readers.items():
+            assert seen == sorted(set(seen))
+            assert {at for at in self.rows[queue] if at <= last} <= set(seen)
+
+
+def test_inbox_on_sqlite(sqlite_inbox: Path) -> None:
+    """Whatever comes in whatever order, the inbox in SQLite holds what the model holds."""
+
+    def copy() -> str:
+        return f"sqlite:///{shutil.copy(sqlite_inbox, tempfile.mkdtemp(prefix='vod-model-'))}"
+
+    _check(copy, lambda url: shutil.rmtree(Path(url.removeprefix("sqlite:///")).parent), 40)
+
+
+def test_inbox_on_postgresql(postgresql: PostgreSQLServer) -> None:
+    """The same in PostgreSQL."""
+    _check(postgresql.inbox, postgresql.give_back, 6)
+
+
+def _check(open_url: Callable[[], str], close_url: Callable[[str], None], examples: int) -> None:
+    class Model(InboxModel):
+        pass
+
+    Model.open_url, Model.close_url = staticmethod(open_url), staticmethod(close_url)
+    few = settings(max_examples=examples, stateful_step_count=40, deadline=None, database=None)
+    run_state_machine_as_test(Model, settings=few)

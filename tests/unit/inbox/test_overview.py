@@ -1,0 +1,114 @@
+"""People can look for outcomes, see what came over time, and let an event come again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import create_engine, event
+
+from airflow_vod.events import parse_event
+from airflow_vod.inbox import InboxStore
+from tests.samples import Clock, concat_event, procedure_event, unparsed_event
+
+Open = Callable[..., InboxStore]
+
+
+def splice(vod_task_id: str, *codes: int) -> dict:
+    """A finished splice with one file per error code."""
+    files = [{"ErrCode": code, "Message": "", "FileId": str(n), "FileUrl": ""} for n, code in enumerate(codes)]
+    return {"EventType": "ConcatComplete", "ConcatCompleteEvent": {"TaskId": vod_task_id, "FileInfoSet": files}}
+
+
+def test_the_outcome_is_stored_and_found(inbox: InboxStore) -> None:
+    """What ended a VOD task is stored with how it ended, what did not without; and each can be asked for."""
+    good, partly, bad = (parse_event(splice(*each)) for each in (("a", 0), ("b", 0, 4), ("c", 4, 4)))
+    events = [good, partly, bad, procedure_event("d", "PROCESSING"), unparsed_event()]
+    inbox.receive("q", events, "pull")
+    stored = {each.vod_task_id: each.outcome for each in inbox.list("q")}
+    assert stored == {"a": "succeeded", "b": "partly_failed", "c": "failed", "d": None, None: None}
+    for outcome, task in (("succeeded", "a"), ("partly_failed", "b"), ("failed", "c")):
+        assert [each.vod_task_id for each in inbox.list(outcome=outcome)] == [task]
+    assert inbox.list(outcome="no such word") == []
+
+
+def test_failures_are_found_by_their_index(open_inbox: Open, inbox_url: str) -> None:
+    """Who looks for failures among many successes does not read those."""
+    engine = create_engine(inbox_url)
+    statements: list[str] = []
+    store = open_inbox()
+    event.listen(store._database.engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
+    assert store.list(outcome="failed") == []
+    store.close()
+    assert "outcome <> 'succeeded' ORDER BY" in statements[-1]
+    if engine.dialect.name == "sqlite":
+        with engine.connect() as connection:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statements[-1]}", ("failed", 100, 0)).all()
+        assert "ix_vod_event_outcome" in str(plan)
+    engine.dispose()
+
+
+def test_history_adds_up(open_inbox: Open) -> None:
+    """Each stretch of time counts what came in it, what failed, and how long events waited for their reader."""
+    clock = Clock()
+    store = open_inbox(clock=clock)
+    store.receive("q", [concat_event("old")], "pull")
+    clock.now += 1000
+    store.receive("q", [concat_event("a"), concat_event("b"), parse_event(splice("c", 4))], "pull")
+    store.receive("other", [concat_event("x")], "callback")
+    clock.now += 10
+    store.mark_read("q", [2], "me")
+    clock.now += 20
+    store.mark_read("q", [3], "me")
+    clock.now += 59
+    store.receive("q", [concat_event("late")], "pull")
+    clock.now += 1
+    first, second = store.history("q", seconds=100.0, slices=2)
+    assert (first.events, first.failed, first.mean_wait, first.longest_wait) == (3, 1, 20.0, 30.0)
+    assert (second.events, second.failed, second.mean_wait) == (1, 0, None)
+    assert second.start - first.start == pytest.approx(50.0)
+    assert sum(each.events for each in store.history(seconds=100.0, slices=4)) == 5
+
+
+def test_queues_are_named(inbox: InboxStore) -> None:
+    """Every queue of which anything came is named, and no other."""
+    assert inbox.queues() == []
+    inbox.receive("b", [concat_event("1")], "pull")
+    inbox.receive("a", [concat_event("1")], "pull")
+    assert inbox.queues() == ["a", "b"]
+
+
+def test_a_replayed_event_comes_again(open_inbox: Open) -> None:
+    """It moves to the end of its queue, unread, so that whoever reads on from a position meets it; it stays one event."""
+    clock = Clock()
+    store = open_inbox(clock=clock)
+    store.receive("q", [concat_event("a"), concat_event("b")], "pull")
+    store.mark_read("q", [1], "me")
+    clock.now += 100
+    assert store.replay("q", 1) == 3
+    [header] = store.headers_after("q", 2)
+    assert (header.position, header.vod_task_id) == (3, "a")
+    again = store.get("q", 3)
+    assert again is not None
+    assert (again.read_at, again.read_by, again.received_at) == (None, None, clock.now)
+    assert store.get("q", 1) is None
+    assert store.position("q") == 3
+    assert store.receive("q", [concat_event("a")], "pull")[0].duplicate
+
+
+def test_there_is_nothing_to_replay(inbox: InboxStore) -> None:
+    """An event that is not there is not replayed, and no queue comes of it."""
+    inbox.receive("q", [concat_event("a")], "pull")
+    assert inbox.replay("q", 7) is None
+    assert inbox.replay("other", 1) is None
+    assert inbox.queues() == ["q"]
+
+
+def test_a_replay_wakes_those_who_wait(inbox: InboxStore) -> None:
+    """A replayed event is news."""
+    inbox.receive("q", [concat_event("a")], "pull")
+    inbox.wait_for_news("q", timeout=0)
+    while inbox.wait_for_news("q", timeout=0.1):
+        pass
+    inbox.replay("q", 1)
+    assert inbox.wait_for_news("q", timeout=10)

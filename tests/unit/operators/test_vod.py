@@ -1,0 +1,141 @@
+"""The operator that hands URLs on, run by Airflow behind sensors, and with what users may give it by mistake."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from airflow.sdk import task
+
+from airflow_vod.exceptions import ResultError, VodSettingsError
+from airflow_vod.operators.vod import VodFileUrlsOperator
+from airflow_vod.sensors.vod import VodConcatSensor
+from tests.airflow_fixtures import Vod, urls_of
+from tests.dag_runs import DagRun, run_dag
+
+pytestmark = pytest.mark.usefixtures("airflow_db")
+
+FILES = [
+    {"file_id": "1", "url": "http://example.com/a.m3u8", "type": "m3u8", "error_code": 0, "message": None},
+    {"file_id": "2", "url": "http://example.com/b.mp4", "type": "mp4", "error_code": 0, "message": None},
+    {"file_id": "3", "url": "http://example.com/c.mp4", "type": "MP4", "error_code": 0, "message": None},
+    {"file_id": None, "url": None, "type": "flv", "error_code": 70000, "message": "internal error"},
+]
+RESULT = {"vod_task_id": "Concat-1", "event_type": "ConcatComplete", "outcome": "partly_failed", "files": FILES}
+
+
+def urls(**arguments: Any) -> DagRun:
+    """Run the operator alone."""
+    return run_dag(lambda: VodFileUrlsOperator(task_id="urls", **arguments))
+
+
+def test_what_it_pushes() -> None:
+    """URLs, files, ids and the URLs by type, in VOD's order, without what could not be made."""
+    run = urls(result=RESULT)
+    assert run.xcom("urls") == [file["url"] for file in FILES[:3]]
+    assert run.xcom("urls", "file_ids") == ["1", "2", "3"]
+    assert [file["url"] for file in run.xcom("urls", "files")] == run.xcom("urls")
+    assert run.xcom("urls", "urls_by_type")["m3u8"] == ["http://example.com/a.m3u8"]
+    assert sum(map(len, run.xcom("urls", "urls_by_type").values())) == 3
+
+
+@pytest.mark.parametrize("file_types", [["mp4"], "mp4", "MP4", [".mp4"], ("mp4", "avi")])
+def test_file_types(file_types: Any) -> None:
+    """Only files of the types asked for are handed on, however the type is written."""
+    run = urls(result=RESULT, file_types=file_types)
+    assert run.xcom("urls") == ["http://example.com/b.mp4", "http://example.com/c.mp4"]
+    assert run.xcom("urls", "file_ids") == ["2", "3"]
+
+
+def test_behind_a_sensor(vod: Vod) -> None:
+    """The sensor's output goes in, and the list of URLs can be expanded over."""
+    vod.publish_concat("Concat-1")
+
+    @task
+    def publish(url: str) -> str:
+        return f"published {url}"
+
+    def define() -> None:
+        sensor = VodConcatSensor(task_id="wait", vod_task_id="Concat-1", timeout=20)
+        urls = VodFileUrlsOperator(task_id="urls", result=sensor.output)
+        publish.expand(url=urls.output)
+
+    run = run_dag(define)
+    assert run.state == "success"
+    assert [run.xcom("publish", map_index=index) for index in (0, 1)] == [f"published {u}" for u in urls_of("Concat-1")]
+
+
+@pytest.mark.parametrize("mapped", [True, False], ids=["mapped", "list"])
+def test_behind_a_sensor_for_several_tasks(vod: Vod, mapped: bool) -> None:
+    """The lazy output of a mapped sensor and the list of one sensor mean the same: all files, task by task."""
+    ids = ["Concat-1", "Concat-2"]
+    for vod_task_id in ids:
+        vod.publish_concat(vod_task_id)
+
+    def define() -> None:
+        sensor = (
+            VodConcatSensor.partial(task_id="wait", timeout=20).expand(vod_task_id=ids)
+            if mapped
+            else VodConcatSensor(task_id="wait", timeout=20, vod_task_id=ids)
+        )
+        VodFileUrlsOperator(task_id="urls", result=sensor.output)
+
+    run = run_dag(define)
+    assert run.xcom("urls") == [*urls_of("Concat-1"), *urls_of("Concat-2")]
+
+
+def test_by_task_id_alone(vod: Vod) -> None:
+    """With a VOD task id instead of a result, the result is read from the inbox."""
+    vod.publish_concat("Concat-1")
+
+    def define() -> None:
+        sensor = VodConcatSensor(task_id="wait", vod_task_id="Concat-1", timeout=20, do_xcom_push=False)
+        sensor >> VodFileUrlsOperator(task_id="urls", vod_task_id="{{ 'Concat-1' }}", file_types=["mp4"])
+
+    assert run_dag(define).xcom("urls") == [urls_of("Concat-1")[1]]
+
+
+def test_a_task_that_the_inbox_does_not_know(vod: Vod) -> None:
+    """Without an event of the task the error says what to put before the operator."""
+    error = urls(vod_task_id="Concat-1").error("urls")
+    assert isinstance(error, ResultError)
+    assert f"no event that ends VOD task 'Concat-1' of queue {vod.queue}" in str(error)
+    assert "Put a VodTaskSensor before this operator" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"file_types": ["avi"]}, "no file of the types ['avi']; made were: MP4, m3u8, mp4"),
+        ({"file_types": ["flv"]}, "no file of the types ['flv']"),
+        ({"result": {**RESULT, "files": [FILES[3]]}}, "made were: none"),
+        ({"result": {**RESULT, "files": [{**FILES[0], "url": None}]}}, "File 1 of type m3u8 has no URL"),
+        ({"result": "Concat-1"}, "pass on what a VOD sensor returned"),
+        ({"result": ["http://example.com/a.mp4"]}, "pass on what a VOD sensor returned"),
+        ({"result": {"vod_task_id": "Concat-1"}}, "pass on what a VOD sensor returned"),
+        ({"result": []}, "result is an empty list"),
+    ],
+)
+def test_what_cannot_be_handed_on(arguments: dict[str, Any], words: str) -> None:
+    """A result that is none, or that lacks what is asked of it, ends in an error that says what and why."""
+    error = urls(**{"result": RESULT} | arguments).error("urls")
+    assert isinstance(error, ResultError)
+    assert words in str(error)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"result": RESULT, "vod_task_id": "Concat-1"}], ids=["none", "both"])
+def test_one_input_is_needed(arguments: dict[str, Any]) -> None:
+    """With both inputs or with none, the error names the operator and what it got."""
+    error = urls(**arguments).error("urls")
+    assert isinstance(error, VodSettingsError)
+    assert "Operator 'urls' needs exactly one of result and vod_task_id" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("result", ResultError), ("vod_task_id", VodSettingsError)], ids=["result", "vod_task_id"]
+)
+def test_an_xcom_that_is_not_there(name: str, kind: type[Exception]) -> None:
+    """A template that finds no XCom ends in an error that shows what came of it."""
+    error = urls(**{name: "{{ ti.xcom_pull(task_ids='urls', key='no such') }}"}).error("urls")
+    assert isinstance(error, kind)
+    assert f"{name} is 'None'" in str(error)

@@ -1,0 +1,90 @@
+"""What Airflow discovers, checked by Airflow's own schema and against the code that it describes."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import airflow
+import jsonschema
+import pytest
+from airflow.sdk import BaseOperator, BaseSensorOperator
+from airflow.triggers.base import BaseTrigger
+
+from airflow_vod.get_provider_info import get_provider_info
+from airflow_vod.hooks import vod as hooks
+from airflow_vod.hooks.vod import VodHook
+
+INFO = get_provider_info()
+[CONNECTION] = INFO["connection-types"]
+ROOT = Path(__file__).parents[2]
+
+
+def test_airflow_accepts_it() -> None:
+    """It is valid by the schema that Airflow checks providers with."""
+    schema = json.loads((Path(airflow.__file__).parent / "provider_info.schema.json").read_text())
+    jsonschema.validate(INFO, schema)
+
+
+def test_airflow_finds_it() -> None:
+    """The entry point leads here, and the package name is the distribution's, or Airflow refuses it."""
+    points = entry_points(group="apache_airflow_provider")
+    [point] = [each for each in points if each.module.startswith("airflow_vod.")]
+    assert point.load()() == INFO
+    assert point.dist is not None
+    assert point.dist.name == INFO["package-name"]
+
+
+@pytest.mark.parametrize(
+    ("section", "folder", "base"),
+    [
+        ("operators", "operators", BaseOperator),
+        ("sensors", "sensors", BaseSensorOperator),
+        ("hooks", "hooks", VodHook),
+        ("triggers", "triggers", BaseTrigger),
+    ],
+)
+def test_every_module_is_declared(section: str, folder: str, base: type) -> None:
+    """Each module of a folder is declared, and holds what the section promises."""
+    declared = {name for entry in INFO[section] for name in entry["python-modules"]}
+    files = (ROOT / "airflow_vod" / folder).glob("[!_]*.py")
+    assert declared == {f"airflow_vod.{folder}.{file.stem}" for file in files}
+    for name in declared:
+        classes = inspect.getmembers(importlib.import_module(name), inspect.isclass)
+        assert [kind for _, kind in classes if issubclass(kind, base) and kind.__module__ == name]
+
+
+def test_the_queue_is_declared() -> None:
+    """The class that Airflow is to load for the queue's scheme exists."""
+    [path] = INFO["queues"]
+    module, _, name = path.rpartition(".")
+    assert getattr(importlib.import_module(module), name).scheme == "tencent-vod"
+
+
+def test_the_connection_is_the_hook_s() -> None:
+    """Type, name and class are those that the hook itself states."""
+    module, _, name = CONNECTION["hook-class-name"].rpartition(".")
+    assert getattr(importlib.import_module(module), name) is VodHook
+    assert (CONNECTION["connection-type"], CONNECTION["hook-name"]) == (VodHook.conn_type, VodHook.hook_name)
+
+
+def test_the_form_has_every_field() -> None:
+    """The form offers exactly the extra fields that the hook accepts; what is secret is shown as a password."""
+    fields = CONNECTION["conn-fields"]
+    assert set(fields) == hooks._EXTRA_FIELDS
+    secret = {name for name, field in fields.items() if field["schema"].get("format") == "password"}
+    assert secret == {"token", "proxy", "callback_sign_key", "callback_token"}
+    assert all(field["label"] and field["description"] for field in fields.values())
+
+
+def test_every_option_that_is_read_is_declared() -> None:
+    """The options that the hook reads are declared, the URL of the inbox as sensitive."""
+    options: dict[str, Any] = INFO["config"]["tencent_vod"]["options"]
+    source = inspect.getsource(hooks)
+    assert {name for name in options if f'"{name}"' in source} == set(options)
+    assert source.count('"tencent_vod", "') == len(options)
+    assert options["inbox_sql_alchemy_conn"]["sensitive"]
