@@ -161,12 +161,12 @@ class Airflow:
         return {(each["task_id"], each["map_index"]): each["state"] for each in found}
 
     def wait_for_task(
-        self, dag_id: str, run_id: str, task_id: str, states: Collection[str], timeout: float = 60
+        self, dag_id: str, run_id: str, task_id: str, states: Collection[str], timeout: float = 120
     ) -> None:
         """Wait until a task has one of these states."""
         self.wait(lambda: self.task_states(dag_id, run_id).get((task_id, -1)) in states, timeout)
 
-    def wait_for_run(self, dag_id: str, run_id: str, timeout: float = 60) -> str:
+    def wait_for_run(self, dag_id: str, run_id: str, timeout: float = 120) -> str:
         """Wait until a run has ended and return its state."""
         self.wait(lambda: self.run_state(dag_id, run_id) in _TERMINAL, timeout)
         return self.run_state(dag_id, run_id)

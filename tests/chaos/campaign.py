@@ -35,6 +35,8 @@ from tests.chaos.events import PARTIES, Happening, happenings, url_of
 SUB_APP_ID = 1500012345
 RELAYS = 2  # processes that relay and nothing else; the other two relay as well
 PATIENCE = 60.0  # seconds without any progress after which the rest counts as lost
+HELD_BACK = 0.25  # of the events: a database that nobody writes to troubles nobody
+TRICKLE = 0.2  # seconds between two of those, until each trouble has been met
 
 # Odds of each fault, per call; `slow` beyond the client's patience is a lost answer that was not lost.
 ODDS = {
@@ -274,8 +276,12 @@ class _Campaign:
     def _publish(self, rate: float) -> None:
         """Publish in bursts of all sizes, some of them floods; the order is not that in which waiters begin."""
         rest, copies = deque(self._shuffled()), []
+        held_back = HELD_BACK * len(rest)
         while rest:
             size = self.dice.choice((1, 2, 5, 20, 60, len(self.happenings) // 20))
+            if len(rest) <= held_back and not self._all_met():
+                size = 1
+                time.sleep(TRICKLE)
             burst = [rest.popleft() for _ in range(min(size, len(rest)))]
             for happening in burst:
                 self.calls_back.extend((happening, body) for body in happening.callbacks)
@@ -293,6 +299,9 @@ class _Campaign:
             self.emulator.publish(happening.body, SUB_APP_ID)
             self.report.fired[TWICE_IN_QUEUE] += 1
         self.published.set()
+
+    def _all_met(self) -> bool:
+        return self.over.is_set() or all(self.report.met[kind] for kind in self.report.expected_troubles())
 
     def _shuffled(self) -> Iterator[Happening]:
         near = sorted((n + self.dice.uniform(0, 200), n) for n in range(len(self.happenings)))
@@ -355,12 +364,13 @@ class _Campaign:
         return self.over.is_set() or time.monotonic() - self.progress > PATIENCE
 
     def _sabotage(self, kind: str) -> None:
-        """Trouble the database, again if nobody has noticed."""
-        for _ in range(3):
+        """Trouble the database, again if nobody has noticed although there is still something to be written."""
+        while True:
             before = self.report.met[kind]
             self.saboteur.strike(kind, lambda command, seconds: [each.send(command, seconds) for each in self.players])
             self.report.fired[kind] += 1
-            if kind not in self.report.expected_troubles() or self.report.met[kind] > before:
+            met = kind not in self.report.expected_troubles() or self.report.met[kind] > before
+            if met or self.published.is_set() or self.stalled():
                 return
 
     def _set_queue_ahead(self) -> None:
