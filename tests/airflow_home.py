@@ -8,9 +8,11 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 HOME = Path(tempfile.mkdtemp(prefix="airflow-vod-tests-"))
@@ -41,7 +43,9 @@ def migrate(home: Path) -> None:
         subprocess.run(command, env=environment(HOME), check=True, capture_output=True)
         done.touch()
     if home != HOME:
-        shutil.copy(first, home / "airflow.db")
+        # Not a copy of the file: while anybody has the database open, what is in it may still be in its log beside it.
+        with closing(sqlite3.connect(first)) as source, closing(sqlite3.connect(home / "airflow.db")) as copy:
+            source.backup(copy)
 
 
 def enter() -> None:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from airflow_vod.inbox import InboxStore
@@ -13,6 +14,12 @@ from tests.airflow_fixtures import airflow_db, unsteady, vod, vod_options
 from tests.databases import KINDS, PostgreSQLServer, postgresql_server
 
 __all__ = ["airflow_db", "unsteady", "vod", "vod_options"]
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, database=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

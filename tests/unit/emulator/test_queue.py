@@ -297,4 +297,4 @@ class QueueModel(RuleBasedStateMachine):
 
 
 TestQueueModel = QueueModel.TestCase
-TestQueueModel.settings = settings(max_examples=40, stateful_step_count=30, deadline=None, database=None)
+TestQueueModel.settings = settings(max_examples=40, stateful_step_count=30)

@@ -287,5 +287,5 @@ def _check(open_url: Callable[[], str], close_url: Callable[[str], None], exampl
         pass
 
     Model.open_url, Model.close_url = staticmethod(open_url), staticmethod(close_url)
-    few = settings(max_examples=examples, stateful_step_count=40, deadline=None, database=None)
+    few = settings(max_examples=examples, stateful_step_count=40)
     run_state_machine_as_test(Model, settings=few)

@@ -241,7 +241,7 @@ _paths = st.text(max_size=20).map(lambda text: "/" + quote(text, safe=""))
 _words = st.text(max_size=30).map(lambda text: text.encode("utf-8", "surrogatepass").hex())
 
 
-@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     body=_bodies,
     path=st.sampled_from([f"/token/{TOKEN}", "/signed", "/open", "/unknown"]) | _paths,
