@@ -336,9 +336,11 @@ def _name_of_form_3(name: str, value: Any) -> str:
     return _LEGACY_NAMES.get(name, name[:1].upper() + name[1:])
 
 
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
 def _key(content: Any) -> str:
-    canonical = json.dumps(_pruned(content), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+    return hashlib.sha256(_canonical(_pruned(content)).encode("ascii")).hexdigest()
 
 
 def _pruned(value: Any) -> Any:

@@ -146,13 +146,7 @@ def result_of(event: VodEvent) -> TaskResult:
     :return: the result; made for any parsed event of that kind, whatever is missing or odd in its content.
     :raises ResultError: if the event does not end a task, for example because it is still PROCESSING.
     """
-    row = EVENT_TYPES.get(event.event_type, UNKNOWN)
-    # Some types of the table end a task that they tell apart by its media file, and have no task id.
-    ended = event.finished or (row is not UNKNOWN and row.ends_task and not is_unfinished(event.status))
-    if not ended:
-        state = f"with status {event.status}" if event.status else "which does not end a VOD task"
-        raise ResultError(f"There is no result in an event {event.event_type} {state}; wait for the event of its end.")
-    payload = event.payload
+    payload, row = event.payload, _row_of_end(event)
     outcome, (code, message), files = _judge(event, row)
     return TaskResult(
         vod_task_id=event.vod_task_id,
@@ -168,6 +162,25 @@ def result_of(event: VodEvent) -> TaskResult:
         session_context=_text(payload.get("SessionContext")),
         follow_up_task_ids=tuple(_follow_ups(payload)),
     )
+
+
+def outcome_of(event: VodEvent) -> Outcome:
+    """Tell how the VOD task of this event ended, and nothing else; cheaper than `result_of`.
+
+    :param event: an event that says that a task has ended.
+    :return: as in the result.
+    :raises ResultError: as `result_of`.
+    """
+    return _judge(event, _row_of_end(event))[0]
+
+
+def _row_of_end(event: VodEvent) -> EventType:
+    row = EVENT_TYPES.get(event.event_type, UNKNOWN)
+    # Some types of the table end a task that they tell apart by its media file, and have no task id.
+    if event.finished or (row is not UNKNOWN and row.ends_task and not is_unfinished(event.status)):
+        return row
+    state = f"with status {event.status}" if event.status else "which does not end a VOD task"
+    raise ResultError(f"There is no result in an event {event.event_type} {state}; wait for the event of its end.")
 
 
 _Error = tuple[int | str | None, str | None]
@@ -234,15 +247,14 @@ def _file(value: Any, error: _Error | None) -> ResultFile | None:
         return None
     basic = value.get("MediaBasicInfo")
     basic = basic if isinstance(basic, Mapping) else {}
-    url = next(filter(None, map(_text, map(value.get, _URL_NAMES))), None) or _text(basic.get("MediaUrl"))
-    kinds = (_text(value.get("FileType")), _suffix(url), _text(basic.get("Type")))
+    url = next((url for name in _URL_NAMES if (url := _text(value.get(name)))), None) or _text(basic.get("MediaUrl"))
     own_error = _error(value)
     code, message = error or own_error or (0, None)
     definition = _code(value.get("Definition"))
     file = ResultFile(
         file_id=_text(value.get("FileId")),
         url=url,
-        type=next(filter(None, kinds), None),
+        type=_text(value.get("FileType")) or _suffix(url) or _text(basic.get("Type")),
         error_code=code,
         message=message,
         definition=definition if isinstance(definition, int) else None,
@@ -288,9 +300,11 @@ def _error(part: Any, *, proof: bool = False) -> _Error | None:
 
 def _code(value: Any) -> int | str | None:
     """Read an error code, which is a number in some types and a word or a number in quotes in others."""
+    if isinstance(value, int):
+        return int(value)
     if value in (None, "", [], {}):
         return None
-    if isinstance(value, int) or (isinstance(value, float) and value.is_integer() and abs(value) < 2**53):
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)
     if isinstance(value, str):
         return int(value) if _NUMBER.fullmatch(value) else value

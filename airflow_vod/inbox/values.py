@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from airflow_vod.events import UnparsedEvent, VodEvent
 from airflow_vod.exceptions import InboxError, ResultError
 from airflow_vod.inbox.tables import ID_LENGTH, WORD_LENGTH
-from airflow_vod.results import result_of
+from airflow_vod.results import outcome_of
 
 MAX_BODY = 4 * 1024 * 1024  # characters; a quarter of what MEDIUMTEXT holds. Events of VOD have a few thousand
 MAX_TEXT = 2000  # characters of a text for people
@@ -89,7 +89,7 @@ def row_of(event: VodEvent | UnparsedEvent) -> tuple[Any, ...]:
 def _outcome(event: VodEvent) -> str | None:
     """Judge how the VOD task ended; None for what ends none."""
     try:
-        return result_of(event).outcome.value if event.finished else None
+        return outcome_of(event).value if event.finished else None
     except ResultError:
         return None
 

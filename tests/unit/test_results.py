@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from airflow_vod.event_types import EVENT_TYPES
 from airflow_vod.events import event_of_detail, parse_event
 from airflow_vod.exceptions import EventParseError, ResultError
-from airflow_vod.results import Outcome, ResultFile, TaskResult, result_of
+from airflow_vod.results import Outcome, ResultFile, TaskResult, outcome_of, result_of
 from tests.unit import vendor
 
 DATA = Path(__file__).parent / "data"
@@ -409,6 +409,7 @@ def test_a_parsed_end_has_a_result_that_survives_xcom(row, payload, status):
     except EventParseError:
         return
     result = result_of(event)
+    assert outcome_of(event) is result.outcome
     text = json.dumps(result.to_dict(), allow_nan=False)
     assert TaskResult.from_dict(json.loads(text)) == result
     assert (result.outcome is Outcome.SUCCEEDED) == (result.error_code == 0)
