@@ -43,6 +43,7 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": ["airflow_vod.triggers.vod", "airflow_vod.triggers.vod_event"],
             }
         ],
+        "extra-links": ["airflow_vod.links.vod.VodConsoleLink", "airflow_vod.links.vod.VodEventLink"],
         "queues": ["airflow_vod.queues.vod.VodMessageQueueProvider"],
         "connection-types": [_CONNECTION_TYPE],
         "config": {"tencent_vod": {"description": "The inbox for events of Tencent Cloud VOD.", "options": _OPTIONS}},

@@ -5,4 +5,7 @@ from __future__ import annotations
 from airflow import __version__
 from packaging.version import Version
 
-AIRFLOW_V_3_3_PLUS: bool = Version(Version(__version__).base_version) >= Version("3.3.0")
+_version = Version(Version(__version__).base_version)
+
+AIRFLOW_V_3_1_PLUS: bool = _version >= Version("3.1.0")
+AIRFLOW_V_3_3_PLUS: bool = _version >= Version("3.3.0")

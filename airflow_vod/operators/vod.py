@@ -6,17 +6,21 @@ Invariant: what goes into XCom was checked: a list of URLs holds URLs, none miss
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_vod.exceptions import ResultError, VodSettingsError
 from airflow_vod.hooks.vod import DEFAULT_CONN_ID, VodHook
+from airflow_vod.links.vod import LINKS
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_vod.results import ResultFile, TaskResult
+    from airflow_vod.settings import VodSettings
 
 
 class VodFileUrlsOperator(BaseOperator):
@@ -28,11 +32,12 @@ class VodFileUrlsOperator(BaseOperator):
     :param result: what a VOD sensor returned: a result, or a list of results. Templated; usually ``sensor.output``.
     :param vod_task_id: instead of `result`: the id of a task whose event is in the inbox already. Templated.
     :param file_types: take files of these types alone, such as ``["mp4"]``; upper and lower case are the same. Templated.
-    :param vod_conn_id: Airflow connection to the VOD application; used with `vod_task_id` only.
+    :param vod_conn_id: Airflow connection to the VOD application; used with `vod_task_id`, and to link to the right console.
     :param sub_app_id: another application of the same account than the connection's; used with `vod_task_id` only.
     """
 
     template_fields: Sequence[str] = ("result", "vod_task_id", "file_types", "vod_conn_id", "sub_app_id")
+    operator_extra_links = LINKS
     ui_color = "#d6ebff"
 
     def __init__(
@@ -52,10 +57,15 @@ class VodFileUrlsOperator(BaseOperator):
         self.vod_conn_id = vod_conn_id
         self.sub_app_id = sub_app_id
 
+    _read: Sequence[TaskResult] = ()
+    _handed_on: Sequence[ResultFile] = ()
+
     def execute(self, context: Context) -> list[str]:
         """Check the results and push what downstream tasks need."""
-        files = self._chosen([file for result in self._results() for file in result.files if file.error_code == 0])
+        self._read = self._results()
+        files = self._chosen([file for result in self._read for file in result.files if file.error_code == 0])
         urls = [_url(file) for file in files]
+        self._handed_on = files
         by_type: dict[str, list[str]] = {}
         for file, url in zip(files, urls, strict=True):
             by_type.setdefault(file.type or "", []).append(url)
@@ -65,6 +75,26 @@ class VodFileUrlsOperator(BaseOperator):
         ti.xcom_push(key="urls_by_type", value=by_type)
         self.log.info("Handing on %d URLs: %s", len(urls), {name: len(of) for name, of in by_type.items()})
         return urls
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage:
+        """Tell OpenLineage the files that were handed on; its provider calls this."""
+        from airflow_vod.lineage import lineage_of
+
+        return lineage_of(self._read, self._handed_on)
+
+    @cached_property
+    def _hook(self) -> VodHook:
+        return VodHook(self.vod_conn_id, sub_app_id=self.sub_app_id)
+
+    @cached_property
+    def vod_settings(self) -> VodSettings:
+        """The settings of the application, as the connection has them."""
+        return self._hook.get_settings()
+
+    def events_of_interest(self) -> dict[str, str]:
+        """Tell what to look for on the page "VOD events": the VOD task whose files these are, of several the first."""
+        about = next((result.vod_task_id or result.file_id for result in self._read), self.vod_task_id)
+        return {"search": about or ""}
 
     def _results(self) -> list[TaskResult]:
         from airflow_vod.results import TaskResult
@@ -88,9 +118,8 @@ class VodFileUrlsOperator(BaseOperator):
         from airflow_vod.results import result_of
 
         vod_task_ids(vod_task_id)  # refuses what a template makes of an XCom that is not there
-        hook = VodHook(self.vod_conn_id, sub_app_id=self.sub_app_id)
-        queue = hook.get_settings().queue
-        event = hook.get_inbox().find(queue, [vod_task_id]).get(vod_task_id)
+        queue = self.vod_settings.queue
+        event = self._hook.get_inbox().find(queue, [vod_task_id]).get(vod_task_id)
         if event is None:
             raise ResultError(
                 f"The inbox has no event that ends VOD task {vod_task_id!r} of queue {queue}. "

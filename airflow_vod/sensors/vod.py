@@ -34,10 +34,12 @@ from airflow_vod.exceptions import (
     error_from_dict,
 )
 from airflow_vod.hooks.vod import DEFAULT_CONN_ID, VodHook, inbox_retention
+from airflow_vod.links.vod import LINKS, push_links
 from airflow_vod.lookup import Findings, look, task_name, vod_task_ids
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.triggers.base import BaseTrigger, StartTriggerArgs
 
     from airflow_vod.client import VodClient
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from airflow_vod.reconcile import Reconciler
     from airflow_vod.relay import Relay
     from airflow_vod.results import TaskResult
+    from airflow_vod.settings import VodSettings
 
 RESCHEDULE_MINIMUM = 15.0  # seconds; below it Airflow's scheduler fails rescheduled sensors by mistake
 _BACKSTOP = 60.0  # seconds after its own deadline at which Airflow itself ends a trigger that did not
@@ -67,6 +70,7 @@ class VodSensor(BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = ("vod_conn_id", "sub_app_id")
+    operator_extra_links = LINKS
     ui_color = "#d6ebff"
 
     def __init__(
@@ -120,6 +124,10 @@ class VodSensor(BaseSensorOperator):
         """Name what is waited for."""
         raise NotImplementedError
 
+    def events_of_interest(self) -> dict[str, str]:
+        """Tell what to look for on the page "VOD events", by the names of its fields."""
+        raise NotImplementedError
+
     def _timeout_message(self, event: dict[str, Any]) -> str:
         """Say what did not come."""
         raise NotImplementedError
@@ -166,7 +174,7 @@ class VodSensor(BaseSensorOperator):
                 self._note_trouble(None)
             if (result := self._look(context)) is None and self._ask_when_due(context):
                 result = self._look(context)
-            return result or self._report()
+            return result or self._report(context)
         except (VodAuthenticationError, VodInvalidRequestError):
             raise
         except (VodApiError, InboxUnavailableError) as error:
@@ -228,8 +236,13 @@ class VodSensor(BaseSensorOperator):
         return self._hook.get_inbox()
 
     @cached_property
+    def vod_settings(self) -> VodSettings:
+        """The settings of the application, as the connection has them."""
+        return self._hook.get_settings()
+
+    @cached_property
     def _queue(self) -> str:
-        queue = self._hook.get_settings().queue
+        queue = self.vod_settings.queue
         self.log.info("Waiting for %s in queue %s (connection %s)", self._wanted(), queue, self.vod_conn_id)
         return queue
 
@@ -276,11 +289,13 @@ class VodSensor(BaseSensorOperator):
     _reported_at: float | None = None
     _trouble: str | None = None
 
-    def _report(self) -> bool:
-        """Say now and then that the wait goes on."""
+    def _report(self, context: Context) -> bool:
+        """Say now and then that the wait goes on, and at first where to watch it."""
         now = time.monotonic()
         if self._reported_at is None:
             self._reported_at = now
+            if not self.reschedule:  # which ends this process, and Airflow pushes them itself
+                push_links(self, context)
         elif now - self._reported_at >= _REPORT_EVERY:
             self._reported_at = now
             self.log.info("Still waiting; this sensor itself has relayed: %s", self._relay.summary)
@@ -367,6 +382,20 @@ class VodTaskSensor(VodSensor):
 
         return Reconciler(self._client, self._inbox)
 
+    _of_interest: str | None = None
+
+    def events_of_interest(self) -> dict[str, str]:
+        """Tell the VOD task to look for: of several the first that failed, else the first that has not ended."""
+        return {"search": self._of_interest or self._vod_task_ids[0]}
+
+    _results: Sequence[TaskResult] = ()
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage:
+        """Tell OpenLineage the files that the VOD tasks made; its provider calls this."""
+        from airflow_vod.lineage import lineage_of
+
+        return lineage_of(self._results)
+
     # Without a worker
 
     def _can_start_from_trigger(self) -> bool:
@@ -428,9 +457,11 @@ class VodTaskSensor(VodSensor):
         """
         findings = self._findings()
         failed = findings.failed(self.on_partial)
+        self._of_interest = next((result.vod_task_id for result in failed), next(iter(findings.missing), None))
         if not findings.complete and not (failed and self.fail_fast):
             return None
         findings.mark_read(self._inbox, task_name(context["ti"]))
+        self._results = list(findings.results.values())
         if failed:
             raise self._skippable(VodTaskFailedError("\n".join(_describe(result) for result in failed)))
         for event in findings.events.values():

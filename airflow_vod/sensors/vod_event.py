@@ -60,6 +60,15 @@ class VodEventSensor(VodSensor):
         self.since = since
 
     _looked_up_to = 0
+    _found: StoredEvent | None = None
+
+    def events_of_interest(self) -> dict[str, str]:
+        """Tell the event that was found, by its ids; before that, what is known of the one that is waited for."""
+        if (found := self._found) is not None:
+            return {"search": found.vod_task_id or found.file_id or "", "event_type": found.event_type or ""}
+        wanted = self._match
+        about = wanted.get("vod_task_id") or wanted.get("file_id")
+        return {"search": about or "", "event_type": wanted.event_types[0] if len(wanted.event_types) == 1 else ""}
 
     @cached_property
     def _match(self) -> EventMatch:
@@ -86,6 +95,7 @@ class VodEventSensor(VodSensor):
     def _end_with(self, context: Context, event: StoredEvent) -> PokeReturnValue:
         self.log.info("Found %s, position %d of the inbox", event.event_type, event.position)
         self._inbox.mark_read(event.queue, [event.position], task_name(context["ti"]))
+        self._found = event
         return PokeReturnValue(is_done=True, xcom_value=told(event))
 
     def _trigger(self, context: Context, deadline: float) -> BaseTrigger:

@@ -122,15 +122,19 @@ class Airflow:
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """Call Airflow's API."""
+        return json.loads(self.read(path, method, body) or "null")
+
+    def read(self, path: str, method: str = "GET", body: Any = None) -> str:
+        """Read what the API server answers."""
         url = f"http://127.0.0.1:{self.port}{path}"
         headers = {"Content-Type": "application/json"}
-        if path.startswith(("/api/v2/dags", "/api/v2/variables")):
+        if path.startswith(("/api/v2/dags", "/api/v2/variables", "/tencent-vod")):
             self._token = self._token or self.call("GET", "/auth/token")["access_token"]
             headers["Authorization"] = f"Bearer {self._token}"
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(url, data=data, method=method, headers=headers)
         with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)
+            return answer.read().decode()
 
     def health(self) -> dict[str, Any]:
         """Tell what Airflow says of its components; empty while nobody answers."""
@@ -175,6 +179,11 @@ class Airflow:
         """Read an XCom."""
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
         return self.call("GET", f"{path}?map_index={map_index}&deserialize=true")["value"]
+
+    def links(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> dict[str, str | None]:
+        """Read the extra links of a task instance, by name."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/links?map_index={map_index}"
+        return self.call("GET", path)["extra_links"]
 
     def set_variable(self, key: str, value: str) -> None:
         """Set a variable of Airflow."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -34,9 +35,13 @@ WORKER_STARTS = {
 }
 
 
+WAITING = [("mapped", 1), ("poking", -1), ("rescheduled", -1)]  # for Concat-late, after a worker has seen them
+LINK = "/tencent-vod/events?search="
+
+
 @pytest.fixture(scope="module")
-def run(installation: Installation) -> str:
-    """A run of the DAG that has ended. Some events were there before it began, one came while it waited."""
+def waiting(installation: Installation) -> tuple[str, dict[tuple[str, int], dict[str, str | None]]]:
+    """A run of the DAG, some of whose sensors wait, and the links that those have meanwhile."""
     airflow, vod = installation.airflow, installation.vod
     airflow.set_variable("vod_task_id", "Concat-variable")
     for vod_task_id in ("Concat-plain", "Concat-params", "Concat-conf", "Concat-pulled", "Concat-variable"):
@@ -45,6 +50,21 @@ def run(installation: Installation) -> str:
     run = airflow.trigger(DAG, {"vod_task_id": "Concat-conf"})
     wait = "SELECT task_id FROM task_instance WHERE run_id = :run AND state = 'deferred' AND task_id IN ('several', 'mapped')"
     airflow.wait(lambda: sorted(airflow.query(wait, run=run)) == [("mapped",), ("several",)], 180)
+    links = {("several", -1): airflow.links(DAG, run, "several")}
+
+    def linked(task: tuple[str, int]) -> bool:
+        links[task] = airflow.links(DAG, run, *task)
+        return bool(links[task]["VOD event"])
+
+    for task in WAITING:  # one that is rescheduled is without links for a moment whenever it looks again
+        airflow.wait(lambda task=task: linked(task), 180)
+    return run, links
+
+
+@pytest.fixture(scope="module")
+def run(installation: Installation, waiting: tuple[str, Any]) -> str:
+    """The same run after it has ended. Some events were there before it began, one came while it waited."""
+    airflow, vod, run = installation.airflow, installation.vod, waiting[0]
     vod.publish_concat("Concat-late", urls_of("Concat-late"), SUB_APP_ID)
     airflow.wait_for_run(DAG, run, 300)
     return run
@@ -151,6 +171,27 @@ def test_a_useless_id(installation: Installation, run: str, states: dict[tuple[s
     """A template that renders to nothing fails the sensor, and the log says so."""
     assert states["useless", -1] == "failed"
     assert "vod_task_id is '' after templating" in log_of(installation, run, "useless")
+
+
+def test_links(installation: Installation, run: str, waiting: tuple[str, Any]) -> None:
+    """A wait that a worker has seen links to its event before it has come, in every mode; to the end, each to its own."""
+    seen = {task: links["VOD event"] for task, links in waiting[1].items()}
+    assert seen == dict.fromkeys(WAITING, f"{LINK}Concat-late") | {("several", -1): None}
+    links = {task: installation.airflow.links(DAG, run, *task) for task in [*WAITING, ("mapped", 0), ("resumed", -1)]}
+    expected = dict.fromkeys(WAITING, "Concat-late") | dict.fromkeys([("mapped", 0), ("resumed", -1)], "Concat-plain")
+    assert {task: found["VOD event"] for task, found in links.items()} == {
+        task: f"{LINK}{vod_task_id}" for task, vod_task_id in expected.items()
+    }
+    assert {found["VOD console"] for found in links.values()} == {"https://console.cloud.tencent.com/vod/media"}
+
+
+def test_where_a_link_leads(installation: Installation, run: str) -> None:
+    """The page is there for who is logged in; with the words of the link, what it lists is that one event."""
+    path = installation.airflow.links(DAG, run, "urls")["VOD event"] or ""
+    assert path == f"{LINK}Concat-conf"
+    assert "<title>VOD events</title>" in installation.airflow.read(path)
+    found = json.loads(installation.airflow.read(path.replace("/events?", "/api/events?")))["events"]
+    assert [event["vod_task_id"] for event in found] == ["Concat-conf"]
 
 
 def test_nobody_waits_any_more(installation: Installation, run: str) -> None:

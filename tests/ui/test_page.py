@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.request
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -73,6 +74,22 @@ def test_search_and_filters(page: Page, store: InboxStore) -> None:
     page.get_by_role("button", name="Clear").click()
     page.get_by_label("Not readable").check()
     expect(rows).to_have_count(1)
+
+
+def test_a_link_opens_the_page_at_its_event(page: Page, store: InboxStore) -> None:
+    """What to look for may stand in the address, quoted; it fills the fields, runs nothing, and Clear shows all again."""
+    hostile = HOSTILE + "&event_type=x#"
+    store.receive(QUEUE, [read_event(splice("Concat-linked")), read_event(splice(hostile))], "pull")
+    rows, address = page.locator("tbody tr"), page.url
+    for vod_task_id in ("Concat-linked", hostile):
+        page.goto(f"{address}?{urlencode({'search': vod_task_id, 'event_type': 'ConcatComplete', 'queue': HOSTILE})}")
+        expect(rows).to_have_count(1)
+        expect(rows.first).to_contain_text(vod_task_id)
+        expect(page.locator("#search")).to_have_value(vod_task_id)
+        expect(page.locator("#event_type")).to_have_value("ConcatComplete")
+    assert page.title() == "VOD events"
+    page.get_by_role("button", name="Clear").click()
+    expect(row(page, "Concat-linked")).to_be_visible()
 
 
 def test_an_event_opens_by_keyboard_and_is_replayed(page: Page, store: InboxStore) -> None:

@@ -12,15 +12,17 @@ from typing import Any
 import airflow
 import jsonschema
 import pytest
-from airflow.sdk import BaseOperator, BaseSensorOperator
+from airflow.sdk import BaseOperator, BaseOperatorLink, BaseSensorOperator
 from airflow.triggers.base import BaseTrigger
 
 from airflow_vod.get_provider_info import get_provider_info
 from airflow_vod.hooks import vod as hooks
 from airflow_vod.hooks.vod import VodHook
+from airflow_vod.links import vod as links
 
 INFO = get_provider_info()
 [CONNECTION] = INFO["connection-types"]
+LINKS: list[str] = INFO["extra-links"]
 ROOT = Path(__file__).parents[2]
 
 
@@ -56,6 +58,13 @@ def test_every_module_is_declared(section: str, folder: str, base: type) -> None
     for name in declared:
         classes = inspect.getmembers(importlib.import_module(name), inspect.isclass)
         assert [kind for _, kind in classes if issubclass(kind, base) and kind.__module__ == name]
+
+
+def test_every_link_is_declared() -> None:
+    """The links that Airflow may show are those that the tasks have."""
+    declared = [getattr(importlib.import_module(path.rpartition(".")[0]), path.rpartition(".")[2]) for path in LINKS]
+    assert declared == [type(link) for link in links.LINKS]
+    assert all(issubclass(kind, BaseOperatorLink) and kind.__module__ == links.__name__ for kind in declared)
 
 
 def test_the_queue_is_declared() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from tests import airflow_home
 
 HEAVY = (
+    "airflow.providers.openlineage",
     "airflow_vod.client",
     "airflow_vod.emulator",
     "airflow_vod.inbox",
@@ -16,6 +17,7 @@ HEAVY = (
     "airflow_vod.waiters",
     "alembic",
     "fastapi",
+    "openlineage",
     "pandas",
     "sqlalchemy",
     "starlette",
@@ -51,7 +53,7 @@ def modules_after(*imports: str) -> set[str]:
 
 
 def test_a_dag_file_loads_nothing_heavy() -> None:
-    """On top of Airflow itself, neither the SDK, nor SQLAlchemy, nor the client, inbox, relay or emulator is loaded."""
+    """On top of Airflow itself, neither SDK, SQLAlchemy and OpenLineage, nor client, inbox, relay and emulator are loaded."""
     airflow = ("airflow.sdk", "airflow.triggers.base", "pendulum")
     added = modules_after(*airflow, *FOR_A_DAG) - modules_after(*airflow)
     assert set(FOR_A_DAG) <= added

@@ -212,6 +212,10 @@ function go(cursor) {
   showEvents();
 }
 
+// Links at Airflow's tasks open this page with what to look for in its address. Whatever that is, it becomes the value of a field.
+const linked = new URLSearchParams(location.search);
+for (const name of ["search", "event_type"]) if (linked.has(name)) $(name).value = linked.get(name).slice(0, 255);
+
 let typing;
 $("filters").addEventListener("input", () => {
   clearTimeout(typing);

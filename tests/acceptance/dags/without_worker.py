@@ -1,4 +1,4 @@
-"""What may be given to a sensor that begins, or ends, without a worker."""
+"""What may be given to a sensor that begins, or ends, without a worker; and two that wait on one."""
 
 from airflow.sdk import DAG, task
 
@@ -42,6 +42,10 @@ with DAG("without_worker", schedule=None, params={"x": "Concat-params"}):
     VodConcatSensor(task_id="of_xcom_arg", vod_task_id=submitted, **BOTH)
     pulled = VodConcatSensor(task_id="pulled", vod_task_id="{{ ti.xcom_pull(task_ids='submit') }}", **BOTH)
     submitted >> pulled
+
+    # Wait on a worker.
+    VodConcatSensor(task_id="poking", vod_task_id="Concat-late", poke_interval=1)
+    VodConcatSensor(task_id="rescheduled", vod_task_id="Concat-late", mode="reschedule")
 
     # Do not succeed.
     late = {"vod_task_id": "Concat-never", "timeout": 5, **BOTH}

@@ -1,0 +1,1 @@
+"""Where the tasks of this provider link to in Airflow's user interface."""
