@@ -355,9 +355,15 @@ class VodClient:
         if first_error:
             raise first_error
 
-    def describe_events_state(self) -> int:
-        """Ask how many events wait in the queue; approximate and about three minutes old (VOD API, DescribeEventsState)."""
-        return int(self.call("DescribeEventsState").get("CountOfEventsToPull") or 0)
+    def describe_events_state(self, *, tries: int = _TRIES) -> int:
+        """Ask how many events wait in the queue; approximate and about three minutes old (VOD API, DescribeEventsState).
+
+        :param tries: as in `call`.
+        """
+        count = self.call("DescribeEventsState", tries=tries).get("CountOfEventsToPull") or 0
+        if not isinstance(count, int):
+            raise VodTransientError("DescribeEventsState", "BadAnswer", f"CountOfEventsToPull is {count!r:.100}")
+        return count
 
     def describe_event_config(self) -> dict[str, Any]:
         """Ask how the application announces events: ``Mode`` (PULL or PUSH), ``NotificationUrl`` and the switches."""

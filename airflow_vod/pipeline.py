@@ -35,6 +35,8 @@ GATHER_EVENTS = 160  # while there is a backlog, a commit waits until it has so 
 GATHER_SECONDS = 0.05  # or until the first has waited for so long: each commit costs, and a backlog is late already
 COMMIT_LAG = 8.0  # seconds that pulled events may wait for their commit or confirm before pulling pauses
 ELECTION_PAUSE = 1.0  # seconds between two looks at a lease that another process holds
+YIELD_AFTER = 60.0  # seconds without an answer to a pull after which another process may try: its network may be better
+YIELD_FOR = 15.0  # seconds that it has to begin
 PERMANENT_AFTER = 3  # refusals in a row that end a relay: a single one may be the API's own slip
 OVERDUE = PULL_HOLD + 1  # seconds after which the answer to a pull is not counted on
 _API_BACKOFF = 10.0  # seconds at most between two tries
@@ -113,13 +115,31 @@ class Pipeline:
         if now < self._renew_at:
             return self._renew_at - now
         self._renewing = True
+        if self._leading and not self._pulls and self._pull_trouble.lasts_since < now - YIELD_AFTER:
+            self._workers.start(self.relay.release_lease, self._lease_given_up)
+            return _NEVER
         self._workers.start(self.relay.acquire_lease, self._lease_answered)
-        if self._leading and self.relay.mode_due():
+        if self._leading:
+            self._look_around()
+        return _NEVER
+
+    def _look_around(self) -> None:
+        """Do what the one relay of a queue does now and then."""
+        if self.relay.mode_due():
             self._workers.start(self.relay.check_mode, self._mode_answered)
-        if self._leading and self.relay.upkeep_due():
+        if self.relay.depth_due():
+            self._workers.start(self.relay.ask_depth, self._depth_answered)
+        if self.relay.upkeep_due():
             # A daemon: it may take minutes, and nothing is lost when it is broken off.
             threading.Thread(target=self.relay.prune, name=f"vod-upkeep {self.relay.queue}", daemon=True).start()
-        return _NEVER
+
+    def _lease_given_up(self, error: BaseException | None) -> None:
+        self._renewing = False
+        if error is not None:
+            self._fail(error)
+        now = self.relay.clock()
+        self._renew_at = self._pull_trouble.lasts_since = now + YIELD_FOR
+        log.info("Queue %s could not be pulled for %g s: another process may try", self.relay.queue, YIELD_AFTER)
 
     def _lease_answered(self, held: bool | BaseException) -> None:
         self._renewing = False
@@ -141,6 +161,12 @@ class Pipeline:
             self._in_use = answer
             mode = "in its queue" if answer else "by callback: the queue is not pulled"
             log.info("The application of queue %s announces its events %s", self.relay.queue, mode)
+
+    def _depth_answered(self, answer: int | BaseException | None) -> None:
+        if isinstance(answer, BaseException):
+            self._fail(answer)
+        else:
+            self.relay.count_depth(answer)
 
     def _tell_who_leads(self) -> None:
         leading = self.relay.holds_lease()
@@ -369,6 +395,7 @@ class _Trouble:
 
     def __init__(self, what: str, limit: float) -> None:
         self.since = float("-inf")  # when the latest failure was met
+        self.lasts_since = float("inf")  # when the first was
         self._what = what
         self._limit = limit
         self._failures = 0
@@ -386,6 +413,7 @@ class _Trouble:
         """
         self._failures += 1
         self.since = relay.clock()
+        self.lasts_since = min(self.lasts_since, self.since)
         doublings = self._failures - patience
         pause = min(self._limit, 0.125 * 2 ** min(doublings, 10)) if doublings > 0 else 0.0
         self._retry_at = self.since + pause * random.uniform(0.5, 1.0)  # noqa: S311
@@ -396,7 +424,7 @@ class _Trouble:
         """Note a success."""
         if self._failures:
             log.info("Can %s queue %s again, after %d failures", self._what, relay.queue, self._failures)
-        self._failures = 0
+        self._failures, self.lasts_since = 0, float("inf")
 
     def pause(self, now: float) -> float:
         """Seconds until the next try."""

@@ -7,6 +7,7 @@ it does not know, one older than three days, a kind it no longer describes) is n
 from __future__ import annotations
 
 import heapq
+import itertools
 import logging
 import queue
 import time
@@ -76,11 +77,13 @@ class Questions:
 
     :param reconciler: asks.
     :param waits: whether somebody still waits for a task.
+    :param asked: takes down when VOD last answered about a task that is waited for, in Unix seconds.
     """
 
-    def __init__(self, reconciler: Reconciler, waits: Callable[[str], bool]) -> None:
+    def __init__(self, reconciler: Reconciler, waits: Callable[[str], bool], asked: dict[str, float]) -> None:
         self._reconciler = reconciler
         self._waits = waits
+        self._asked = asked
         self._added: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._due: list[tuple[float, float, str]] = []  # a heap: when to ask, since when it is waited for, the task
         self._tasks: set[str] = set()
@@ -126,9 +129,11 @@ class Questions:
     def _ask(self, vod_task_id: str, since: float) -> None:
         if not self._waits(vod_task_id):
             self._tasks.discard(vod_task_id)
+            self._asked.pop(vod_task_id, None)
             return
         try:
             self._reconciler.ask(vod_task_id)
+            self._asked[vod_task_id] = time.time()
         except (VodApiError, InboxError) as error:
             log.info("VOD cannot be asked about task %s now, and will be later: %s", vod_task_id, error)
         self._plan(vod_task_id, since)
@@ -148,11 +153,10 @@ def question_times(vod_task_id: str) -> Iterator[float]:
         step = min(step * 2, SLOWEST)
 
 
-def question_due(vod_task_id: str, since: float, until: float) -> bool:
-    """Say whether a time to ask lies between two moments of a wait.
+def last_question(vod_task_id: str, until: float) -> float:
+    """Answer the last time to ask before a moment of a wait; 0 for the beginning, before which a sensor asks as well.
 
     :param vod_task_id: what is waited for.
-    :param since: seconds after the beginning of the wait, not included.
     :param until: seconds after the beginning of the wait, included.
     """
-    return next(at for at in question_times(vod_task_id) if at > since) <= until
+    return max(itertools.takewhile(lambda at: at <= until, question_times(vod_task_id)), default=0.0)

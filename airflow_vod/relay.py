@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_vod import metrics
-from airflow_vod.client import PULL_HOLD
+from airflow_vod.client import PULL_HOLD, PULL_LIMIT
 from airflow_vod.events import UnparsedEvent, VodEvent, read_event
 from airflow_vod.exceptions import (
     InboxError,
@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 
 CONFIRM_WINDOW = 30.0 - PULL_HOLD  # seconds; the queue takes a handle for 30 s after it was handed out (VOD API)
 MODE_EVERY = 600.0  # seconds between questions whether the queue is in use
+DEPTH_EVERY = 60.0  # seconds between questions how much is in the queue
 UPKEEP_EVERY = 3600.0  # seconds between prunings by a relay that goes on
 UPKEEP_SHARE = 0.01  # of the relays that only drain; nobody else may be there to prune
 LEASE_TTL = 12.0  # seconds without renewal after which another process takes over
@@ -111,11 +112,13 @@ class Relay:
         self._on_received = on_received
         self._retention = retention
         self._in_use = True
-        self._check_mode_at = float("-inf")
+        self._check_mode_at = self._ask_depth_at = float("-inf")
         self._upkeep_at = clock() + UPKEEP_EVERY * random.random() / 10  # noqa: S311
         self._lease_until = float("-inf")
         self._renew_at = float("-inf")
-        self._last_pull_at: float | None = None
+        self._last_pull_at: float | None = None  # these are Unix seconds, for people
+        self._caught_up_at: float | None = None
+        self._depth: tuple[int, float] | None = None  # events in the queue, and when VOD said so
 
     # Upkeep
 
@@ -170,6 +173,32 @@ class Relay:
             "connection callback_sign_key or callback_token to receive callbacks.",
         )
 
+    # How much is in it?
+
+    def depth_due(self) -> bool:
+        """Say whether it is time to `ask_depth` again; true once for each time."""
+        if self.clock() < self._ask_depth_at:
+            return False
+        self._ask_depth_at = self.clock() + DEPTH_EVERY
+        return True
+
+    def ask_depth(self) -> int | None:
+        """Ask VOD how many events are in the queue.
+
+        :return: VOD's own count; None where it does not say, which harms nothing.
+        """
+        try:
+            return self.client.describe_events_state(tries=1)
+        except VodApiError as error:
+            log.debug("VOD does not say how much is in queue %s: %s", self.queue, error)
+            return None
+
+    def count_depth(self, events: int | None) -> None:
+        """Take down what `ask_depth` said."""
+        if events is not None:
+            self._depth = events, time.time()
+            metrics.gauge("queue.depth", events, queue=self.queue)
+
     # The lease
 
     def acquire_lease(self) -> bool:
@@ -200,13 +229,20 @@ class Relay:
         if held == float("-inf"):
             return
         try:
-            self.store.release_lease(self.queue, self.holder)
+            self.store.release_lease(self.queue, self.holder, info=self._health())
         except InboxError as error:
             log.warning("The lease of queue %s was not released and will run out by itself: %s", self.queue, error)
 
     def _health(self) -> dict[str, Any]:
         """What people on call see in the lease."""
-        return {"last_pull_at": self._last_pull_at, **asdict(self.summary)}
+        depth, asked_at = self._depth or (None, None)
+        return {
+            "last_pull_at": self._last_pull_at,
+            "caught_up_at": self._caught_up_at,
+            "in_queue": depth,
+            "in_queue_at": asked_at,
+            **asdict(self.summary),
+        }
 
     # The steps
 
@@ -226,6 +262,10 @@ class Relay:
         self._last_pull_at = time.time()
         self.summary.pulls += 1
         self.summary.pulled += len(deliveries)
+        if len(deliveries) < PULL_LIMIT:
+            self._caught_up_at = self._last_pull_at
+        if self._caught_up_at:
+            metrics.gauge("queue.age", self._last_pull_at - self._caught_up_at, queue=self.queue)
 
     def receive(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
         """Commit events to the inbox.

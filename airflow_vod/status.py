@@ -14,6 +14,7 @@ from airflow_vod.exceptions import VodApiError
 from airflow_vod.hooks.server import ServerHook
 
 _WAITERS_SHOWN = 10
+_SILENCE = 120.0  # seconds without a pull; sensors that look by themselves hold the lease only while they look
 
 
 def status_of(vod_conn_id: str, sub_app_id: int | None = None) -> dict[str, Any]:
@@ -21,9 +22,10 @@ def status_of(vod_conn_id: str, sub_app_id: int | None = None) -> dict[str, Any]
 
     :param vod_conn_id: Airflow connection id.
     :param sub_app_id: another application than the connection's.
-    :return: plain JSON: ``queue``, ``inbox``, ``holder`` and since when, ``lease_seconds_left``, ``relay`` (counters of the
-        holder), ``waiting_in_vod`` (approximate, about three minutes old; None with ``waiting_in_vod_error`` where VOD did not
-        say), ``events``, ``unread``, ``unparsed``, ``waiters`` and the ``longest_waiters``.
+    :return: plain JSON: ``queue``, ``inbox``, ``holder`` and since when, ``lease_seconds_left``, ``relay`` (what the holder
+        says of itself, or said at its end), ``waiting_in_vod`` (approximate, about three minutes old; None with
+        ``waiting_in_vod_error`` where VOD did not say), ``events``, ``unread``, ``unparsed``, ``waiters`` and the
+        ``longest_waiters``.
     :raises VodError: the connection or the inbox cannot be used.
     """
     hook = ServerHook(vod_conn_id, sub_app_id=sub_app_id)
@@ -64,11 +66,14 @@ def status_of(vod_conn_id: str, sub_app_id: int | None = None) -> dict[str, Any]
 def print_status(vod_conn_id: str, sub_app_id: int | None, *, as_json: bool) -> int:
     """Print `status_of`.
 
-    :return: exit status: 0 where the queue is being relayed or nobody waits, 2 where tasks wait and nobody pulls.
+    :return: exit status: 0 where the queue is being relayed or nobody waits, 2 where tasks wait and nobody has pulled for two
+        minutes.
     """
     status = status_of(vod_conn_id, sub_app_id)
     print(json.dumps(status, indent=2) if as_json else _text(status))
-    return 2 if status["waiters"] and not status["holder"] else 0
+    last_pull_at = (status["relay"] or {}).get("last_pull_at") or 0.0
+    silent = not status["holder"] and time.time() - last_pull_at > _SILENCE
+    return 2 if status["waiters"] and silent else 0
 
 
 def _text(status: dict[str, Any]) -> str:
@@ -76,7 +81,7 @@ def _text(status: dict[str, Any]) -> str:
     lines = [
         f"Queue     {status['queue']}, inbox {status['inbox']}",
         f"Lease     {_lease(status)}",
-        f"Last pull {_ago(relay.get('last_pull_at'))}",
+        f"Last pull {_ago(relay.get('last_pull_at'))}; caught up with the queue {_ago(relay.get('caught_up_at'))}",
         f"In VOD    {_backlog(status)}",
         f"In inbox  {status['events']} events, {status['unread']} unread, {status['unparsed']} that cannot be read; "
         f"newest {_ago(status['newest_event_at'])}",

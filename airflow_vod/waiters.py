@@ -7,9 +7,9 @@ the event loop does no I/O here; what waiting costs depends on the events that c
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import functools
-import hashlib
 import logging
 import threading
 import time
@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 LINGER = 10.0  # seconds for which a watch outlives its last waiter: the next one is often near
 LOOK_AGAIN = 60.0  # seconds between looks into the inbox for all that is waited for, whatever was announced
 SETTINGS_AGE = 60.0  # seconds for which a resolved connection serves the next waiters
+END_PATIENCE = 15.0  # seconds for which a process that ends waits for its watches; Airflow kills a triggerer after 20
 _TICK = 1.0  # seconds; how soon a watch notices that it is no longer needed, and how often it writes down who waits
 _BATCH = 1000  # waiters that are written down at a time
 _NEWS_LIMIT = 250  # rows per read of what is new; so many waiters at most wake up in one turn of their event loop
@@ -152,6 +153,7 @@ class Watch:
         self.store = store
         self.position = 0  # in the inbox, up to which the news have been read
         self.summary: RelaySummary | None = None  # of this process's relay
+        self.asked: dict[str, float] = {}  # when VOD last answered about a task itself, in Unix seconds
         self._retention = retention
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -206,6 +208,10 @@ class Watch:
 
     def start(self) -> None:
         """Start the threads of this watch."""
+        _running.add(self)
+        # Each time: a child that Airflow forks has forgotten what was registered before, but not this module.
+        atexit.unregister(_end_all)
+        atexit.register(_end_all)
         self._thread.start()
 
     def end(self) -> None:
@@ -213,9 +219,12 @@ class Watch:
         self._ending.set()
         self._wake.set()
 
-    def join(self) -> None:
-        """Wait until what was pulled is stored and confirmed and the threads of this watch have ended."""
-        self._thread.join()
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until what was pulled is stored and confirmed and the threads of this watch have ended.
+
+        :param timeout: seconds to wait at most; None for as long as it takes.
+        """
+        self._thread.join(timeout)
 
     # In the threads of the watch
 
@@ -225,6 +234,8 @@ class Watch:
         except BaseException as error:
             self._failure = error
             self._end()
+        finally:
+            _running.discard(self)
 
     def _work(self) -> None:
         """Start the other threads, serve, and end them."""
@@ -234,7 +245,7 @@ class Watch:
         from airflow_vod.relay import Relay
 
         client = VodClient(self.settings)
-        self._questions = Questions(Reconciler(client, self.store), self._by_task.__contains__)
+        self._questions = Questions(Reconciler(client, self.store), self._by_task.__contains__, self.asked)
         relay = Relay(client, self.store, on_received=self._wake.set, retention=self._retention)
         self.summary = relay.summary
         pipeline = Pipeline(relay)
@@ -337,13 +348,11 @@ class Watch:
         present, gone = [], []
         for name, vod_task_id in dict.fromkeys((each.name, task) for each in changed for task in each.vod_task_ids):
             # A trigger that was taken over by another triggerer, or back, is the same waiter: what counts is who waits now.
-            row_id = hashlib.sha256(f"{name}\0{vod_task_id}".encode()).hexdigest()[:32]
             waiter = self._find(name, vod_task_id)
             if waiter is None:
-                gone.append(row_id)
-                continue
-            types = tuple(sorted(waiter.event_types or ()))
-            present.append(WaiterRow(row_id, vod_task_id, types, name, waiter.deadline))
+                gone.append(WaiterRow.of(name, vod_task_id).id)
+            else:
+                present.append(WaiterRow.of(name, vod_task_id, waiter.event_types or (), waiter.deadline))
         try:
             self.store.remove_waiters(self.queue, gone)
             self.store.add_waiters(self.queue, present)
@@ -422,6 +431,19 @@ def _call(calls: Iterable[tuple[Waiter, Callable[[], None]]]) -> None:
 def _call_each(calls: Iterable[Callable[[], None]]) -> None:
     for call in calls:
         call()
+
+
+_running: set[Watch] = set()  # those whose threads have not ended
+
+
+def _end_all() -> None:
+    """Let what watches end in order. Airflow's triggerer leaves its process without waiting for the threads in it."""
+    left = [watch for watch in _running.copy() if watch._thread.is_alive()]  # in the child of a fork none is
+    for watch in left:
+        watch.end()
+    give_up_at = time.monotonic() + END_PATIENCE
+    for watch in left:
+        watch.join(max(0.0, give_up_at - time.monotonic()))
 
 
 _watches: dict[str, Watch] = {}  # by queue

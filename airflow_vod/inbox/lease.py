@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, bindparam, case, or_, select, update
+from sqlalchemy import and_, bindparam, case, func, or_, select, update
 
 from airflow_vod.inbox.records import Lease
 from airflow_vod.inbox.tables import Seconds, vod_lease
@@ -44,8 +44,8 @@ class Leases:
         )
         self._release = (
             update(vod_lease)
-            .where(table.queue == queue, table.holder == holder)
-            .values(holder=None, acquired_at=None, expires_at=None, info=None)
+            .where(table.queue == queue, table.holder == holder, table.expires_at > 0)
+            .values(expires_at=0.0, info=func.coalesce(bindparam("about", type_=table.info.type), table.info))
         )
         self._exists = select(table.queue).where(table.queue == queue)
         self._read = select(
@@ -69,10 +69,11 @@ class Leases:
             connection.execute(self._database.dialect.upsert(vod_lease, ()), {"queue": queue})
             return connection.execute(self._acquire, values).rowcount == 1
 
-    def release(self, queue: str, holder: str) -> bool:
+    def release(self, queue: str, holder: str, info: Mapping[str, Any] | None) -> bool:
         """See `InboxStore.release_lease`."""
+        about = None if info is None else small_json(info, "The info of a lease")
         with self._database.write() as connection:
-            return connection.execute(self._release, {"of_queue": queue, "by": holder}).rowcount == 1
+            return connection.execute(self._release, {"of_queue": queue, "by": holder, "about": about}).rowcount == 1
 
     def read(self, queue: str) -> Lease | None:
         """Read the lease, whether or not it is over."""

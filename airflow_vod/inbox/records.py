@@ -5,8 +5,9 @@ Invariant: nothing here refers to a database; a record stays valid after the sto
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -130,6 +131,20 @@ class Waiter:
     waiter: str = ""
     deadline: float | None = None
     since: float | None = None
+
+    @classmethod
+    def of(
+        cls, waiter: str, vod_task_id: str, event_types: Collection[str] = (), deadline: float | None = None
+    ) -> Waiter:
+        """Make the record of a wait for one VOD task: the same one wherever the task waits, and whichever process tells.
+
+        :param waiter: who it is, ``dag/run/task``.
+        :param vod_task_id: the VOD task.
+        :param event_types: the types that will do; empty for any.
+        :param deadline: as above.
+        """
+        digest = hashlib.sha256(f"{waiter}\0{vod_task_id}".encode()).hexdigest()
+        return cls(digest[:32], vod_task_id, tuple(sorted(event_types)), waiter, deadline)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ from airflow_vod.inbox.records import (
     Waiter,
 )
 from airflow_vod.inbox.schema import ensure_schema
-from airflow_vod.inbox.tables import ID_LENGTH, not_succeeded, vod_event, vod_queue, vod_waiter
+from airflow_vod.inbox.tables import ID_LENGTH, not_succeeded, vod_event, vod_queue
 from airflow_vod.inbox.values import checked_id, chunks, is_id, row_of, storable
 from airflow_vod.inbox.waiter import Waiters
 
@@ -289,7 +289,8 @@ class InboxStore:
         """Count what is there. Reads an index from end to end: for people, not for loops."""
         with self._database.read() as connection:
             counted: _List[Any] = [connection.execute(each, {"of_queue": queue}).scalar() for each in self._sql.counts]
-        return Counts(*counted)
+        events, unread, unparsed, oldest, newest = counted
+        return Counts(events, unread, unparsed, self._waiters.count(queue), oldest, newest)
 
     def queues(self) -> _List[str]:
         """Name the queues of which anything ever came."""
@@ -411,12 +412,13 @@ class InboxStore:
         """
         return self._leases.acquire(queue, holder, ttl, info)
 
-    def release_lease(self, queue: str, holder: str) -> bool:
-        """Give the lease back.
+    def release_lease(self, queue: str, holder: str, *, info: Mapping[str, Any] | None = None) -> bool:
+        """Give the lease back. Who had it last, and what he said of himself, stays for people on call.
 
+        :param info: what `holder` has to say at the end, as in `acquire_lease`.
         :return: whether `holder` had it.
         """
-        return self._leases.release(queue, holder)
+        return self._leases.release(queue, holder, info)
 
     # Cursors
 
@@ -449,7 +451,7 @@ class InboxStore:
         return self._waiters.remove(queue, ids)
 
     def waiters(self, queue: str, limit: int = 1000) -> _List[Waiter]:
-        """List who waits, the longest wait first."""
+        """List who waits and whose deadline has not passed, the longest wait first."""
         return self._waiters.list(queue, limit)
 
     def awaited(self, queue: str, vod_task_ids: Collection[str]) -> set[str]:
@@ -476,7 +478,7 @@ class _Statements:
     """Built once: what SQLAlchemy compiles for an object it finds again by that object."""
 
     def __init__(self, database: Database) -> None:
-        event, queue, waiter, now = vod_event.c, vod_queue.c, vod_waiter.c, database.now
+        event, queue, now = vod_event.c, vod_queue.c, database.now
         of_queue = bindparam("of_queue", type_=queue.name.type)
         most = bindparam("most", type_=event.position.type)
         in_queue = event.queue == of_queue
@@ -543,7 +545,6 @@ class _Statements:
             number.where(in_queue),
             number.where(event.read_at.is_(None), anywhere),
             number.where(event.error.is_not(None), anywhere),
-            select(func.count()).select_from(vod_waiter).where(waiter.queue == of_queue),
             at.order_by(event.received_at),
             at.order_by(event.received_at.desc()),
         )

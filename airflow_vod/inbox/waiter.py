@@ -9,7 +9,7 @@ import json
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, delete, or_, select
+from sqlalchemy import bindparam, delete, func, or_, select
 
 from airflow_vod.inbox.records import Waiter
 from airflow_vod.inbox.tables import vod_event, vod_waiter
@@ -44,10 +44,11 @@ class Waiters:
         )
         self._list = (
             select(table.id, table.vod_task_id, table.event_types, table.waiter, table.deadline, table.since)
-            .where(table.queue == queue)
+            .where(table.queue == queue, in_time)
             .order_by(table.since, table.id)
             .limit(bindparam("most"))
         )
+        self._count = select(func.count()).select_from(vod_waiter).where(table.queue == queue, in_time)
 
     def add(self, queue: str, waiters: Sequence[Waiter]) -> None:
         """See `InboxStore.add_waiters`."""
@@ -82,10 +83,16 @@ class Waiters:
                     found.update(connection.execute(statement, values).scalars())
         return found & wanted
 
+    def count(self, queue: str) -> int:
+        """Count who waits and whose deadline has not passed."""
+        with self._database.read() as connection:
+            return connection.execute(self._count, {"of_queue": queue} | self._database.times()).scalar_one()
+
     def list(self, queue: str, limit: int) -> list[Waiter]:
         """See `InboxStore.waiters`."""
+        values = {"of_queue": queue, "most": limit} | self._database.times()
         with self._database.read() as connection:
-            rows = connection.execute(self._list, {"of_queue": queue, "most": limit}).all()
+            rows = connection.execute(self._list, values).all()
         return [
             Waiter(
                 id=row.id,

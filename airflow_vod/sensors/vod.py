@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import tenacity
 from airflow.providers.common.compat.sdk import (
+    AirflowException,
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
@@ -54,6 +55,7 @@ _BACKSTOP = 60.0  # seconds after its own deadline at which Airflow itself ends 
 _ASK_LIMIT = 16  # tasks that one look may ask VOD about
 _TAKE_PATIENCE = 60.0  # seconds for which a wait that is over bears an inbox that does not answer
 _REPORT_EVERY = 300.0  # seconds between lines about a wait that goes on
+_LISTED_FOR = 600.0  # seconds for which a sensor that looks by itself stays among the waiters without another look
 
 
 class VodTaskFailedError(AirflowFailException):
@@ -112,6 +114,9 @@ class VodSensor(BaseSensorOperator):
         """
         return False
 
+    def _list_wait(self, context: Context) -> None:
+        """Write down that this sensor waits: for people, and for relays that confirm only what is awaited."""
+
     def _trigger(self, context: Context, deadline: float) -> BaseTrigger:
         """Make what waits in the triggerer."""
         raise NotImplementedError
@@ -143,7 +148,7 @@ class VodSensor(BaseSensorOperator):
             if self.never_fail:
                 raise AirflowSkipException(str(error)) from error
             if isinstance(error, AirflowSensorTimeout):
-                raise AirflowSensorTimeout(f"{error} {self._seen()}") from None
+                raise AirflowSensorTimeout(f"{error} {self._seen(self._asked_at)}") from None
             raise
 
     def _defer(self, context: Context) -> Any:
@@ -167,10 +172,13 @@ class VodSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue | bool:
         """Look into the inbox; bring it up to date where no other process does; look again."""
+        if self._ending:
+            raise AirflowException("Airflow ended this task while it waited.")
         try:
             if result := self._look(context):
                 return result
-            if self._relay.drain(until=self._is_there):
+            self._list_wait(context)
+            if self._relay.drain(until=lambda: self._ending or self._is_there()):
                 self._note_trouble(None)
             if (result := self._look(context)) is None and self._ask_when_due(context):
                 result = self._look(context)
@@ -180,6 +188,15 @@ class VodSensor(BaseSensorOperator):
         except (VodApiError, InboxUnavailableError) as error:
             self._note_trouble(error)
             return False
+
+    _ending = False
+
+    def on_kill(self) -> None:
+        """Begin no pull any more and end at the next poke: Airflow is going to kill this process.
+
+        What VOD hands to a process that is killed meanwhile is hidden from everybody for 30 s, and so is the lease for 12.
+        """
+        self._ending = True
 
     def execute_complete(self, context: Context, event: Any) -> Any:
         """Take over from the triggerer: read the result from the inbox."""
@@ -196,7 +213,7 @@ class VodSensor(BaseSensorOperator):
                     )
                 )
             case "timeout":
-                raise AirflowSensorTimeout(f"{self._timeout_message(event)} {self._seen()}")
+                raise AirflowSensorTimeout(f"{self._timeout_message(event)} {self._seen(event.get('asked_at'))}")
             case "error":
                 raise self._skippable(error_from_dict(event["error"]))
             case status:
@@ -267,8 +284,14 @@ class VodSensor(BaseSensorOperator):
 
     # Telling
 
-    def _seen(self) -> str:
+    _asked_at: float | None = None  # when VOD was last asked about what is waited for, in Unix seconds
+
+    def _seen(self, asked_at: float | None) -> str:
         """Say what was seen meanwhile, for who has to find out why nothing came."""
+        asked = f" VOD itself was last asked {time.time() - asked_at:.0f} s ago." if asked_at else ""
+        return self._seen_in_inbox() + asked
+
+    def _seen_in_inbox(self) -> str:
         try:
             lease, newest = self._inbox.lease(self._queue), self._inbox.list(self._queue, limit=1)
         except InboxError as error:
@@ -280,10 +303,10 @@ class VodSensor(BaseSensorOperator):
             )
         else:
             came = "No event of the queue is in the inbox."
-        if lease is None or lease.expired:
-            return f"{came} Nobody pulls the queue now."
-        pulled_at = lease.info.get("last_pull_at")
+        pulled_at = lease.info.get("last_pull_at") if lease else None
         last = f"last {time.time() - pulled_at:.0f} s ago" if pulled_at else "without an answer so far"
+        if lease is None or lease.expired:
+            return f"{came} Nobody pulls the queue now" + (f"; {last}." if pulled_at else ".")
         return f"{came} {lease.holder} pulls it, {last}, and has pulled {lease.info.get('pulled')} events."
 
     _reported_at: float | None = None
@@ -461,6 +484,7 @@ class VodTaskSensor(VodSensor):
         if not findings.complete and not (failed and self.fail_fast):
             return None
         findings.mark_read(self._inbox, task_name(context["ti"]))
+        self._unlist_wait(context)
         self._results = list(findings.results.values())
         if failed:
             raise self._skippable(VodTaskFailedError("\n".join(_describe(result) for result in failed)))
@@ -469,10 +493,33 @@ class VodTaskSensor(VodSensor):
         values = findings.values()
         return PokeReturnValue(is_done=True, xcom_value=values[0] if self._single else values)
 
+    # Being seen to wait; a trigger's watch does this for it
+
+    _list_again_at = 0.0
+
+    def _list_wait(self, context: Context) -> None:
+        now = time.monotonic()
+        if now < self._list_again_at:
+            return
+        from airflow_vod.inbox import Waiter
+
+        self._list_again_at = now + _LISTED_FOR / 2
+        name, until = task_name(context["ti"]), time.time() + _LISTED_FOR + self.poke_interval
+        waiters = [Waiter.of(name, vod_task_id, self._event_types or (), until) for vod_task_id in self._vod_task_ids]
+        self._inbox.add_waiters(self._queue, waiters)
+
+    def _unlist_wait(self, context: Context) -> None:
+        if self._list_again_at or self.reschedule:
+            from airflow_vod.inbox import Waiter
+
+            name = task_name(context["ti"])
+            ids = [Waiter.of(name, vod_task_id).id for vod_task_id in self._vod_task_ids]
+            self._inbox.remove_waiters(self._queue, ids)
+
     # Asking VOD itself
 
     _began_at: float | None = None
-    _asked_at: float | None = None
+    _looked_at: float | None = None
 
     def _ask_when_due(self, context: Context) -> bool:
         """Ask about tasks whose event does not come: before the first wait, after five minutes, then ever more rarely."""
@@ -482,13 +529,15 @@ class VodTaskSensor(VodSensor):
             before = waited - 1.5 * self.poke_interval if first else None
         else:
             self._began_at = self._began_at or time.monotonic()
-            waited, before = time.monotonic() - self._began_at, self._asked_at
-            self._asked_at = waited
+            waited, before = time.monotonic() - self._began_at, self._looked_at
+            self._looked_at = waited
         if before is None:
             return self._ask()
-        from airflow_vod.reconcile import question_due
+        from airflow_vod.reconcile import last_question
 
-        return self._ask(lambda vod_task_id: question_due(vod_task_id, before, waited))
+        if self.reschedule:  # by the timetable, because the process that asked is gone
+            self._asked_at = time.time() - waited + last_question(self._vod_task_ids[0], waited)
+        return self._ask(lambda vod_task_id: last_question(vod_task_id, waited) > before)
 
     def _ask(self, which: Callable[[str], bool] = lambda vod_task_id: True) -> bool:
         """Ask VOD about tasks that have not ended by what the inbox knows.
@@ -500,6 +549,7 @@ class VodTaskSensor(VodSensor):
         """
         due = [vod_task_id for vod_task_id in self._findings().missing if which(vod_task_id)][:_ASK_LIMIT]
         tries = 1 if self.deferrable else 3  # the triggerer asks again; until then this holds a worker
+        self._asked_at = time.time() if due else self._asked_at
         try:
             return sum([self._reconciler.ask(vod_task_id, tries=tries) for vod_task_id in due]) > 0
         except VodAuthenticationError as error:

@@ -122,8 +122,9 @@ class VodWaitTrigger(BaseTrigger):
 class VodTaskTrigger(VodWaitTrigger):
     """Waits until VOD tasks have ended: until the inbox holds an event that says so for each of them.
 
-    Its event is ``{"status": "found"}``, ``{"status": "timeout", "missing": …}`` or ``{"status": "error", "error": …}``; the
-    result itself stays in the inbox, where the task reads it.
+    Its event is ``{"status": "found"}``, ``{"status": "timeout", "missing": …, "asked_at": …}`` (how many tasks have not ended,
+    and when VOD was last asked about one of them) or ``{"status": "error", "error": …}``; the result itself stays in the
+    inbox, where the task reads it.
 
     :param vod_task_id: id of the VOD task, or a list of ids; compared exactly.
     :param event_types: event types that count; None for any that ends a task.
@@ -189,7 +190,8 @@ class VodTaskTrigger(VodWaitTrigger):
         try:
             while waiter.missing:
                 if self._remaining() <= 0:
-                    return TriggerEvent({"status": "timeout", "missing": len(waiter.missing)})
+                    asked_at = max((watch.asked.get(each, 0.0) for each in waiter.missing), default=0.0)
+                    return TriggerEvent({"status": "timeout", "missing": len(waiter.missing), "asked_at": asked_at or None})
                 waited = time.monotonic() - started
                 found = await waiter.next(min(self._remaining(), max(report_after - waited, 0.01)))
                 if found and waiter.missing and self.fail_fast:

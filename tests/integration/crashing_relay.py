@@ -76,9 +76,9 @@ def watch_steps(client: Any, store: Any, doom: Doom) -> None:
             print("leading", flush=True)
         return held
 
-    def release_lease(*args: Any) -> bool:
+    def release_lease(*args: Any, **more: Any) -> bool:
         doom.at("before the release")
-        return release(*args)
+        return release(*args, **more)
 
     client.pull_events, client.confirm_events, store.receive = pull_events, confirm_events, receive_events
     store.acquire_lease, store.release_lease = acquire_lease, release_lease

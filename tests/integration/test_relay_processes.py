@@ -159,5 +159,7 @@ def test_a_process_that_ends_while_it_waits(vod: Emulator, start: Start, inbox_u
     [queue] = {event.queue for event in store.list()}
     assert len(store.list()) == counts.confirmed > 0
     assert store.waiters(queue) == []
-    assert store.lease(queue) is None
+    lease = store.lease(queue)
+    assert lease is not None
+    assert lease.expired
     store.close()

@@ -22,12 +22,17 @@ class Recorder:
 
     def __init__(self) -> None:
         self.counters: dict[str, int] = {}
+        self.gauges: dict[str, float] = {}
         self.timers: dict[str, timedelta] = {}
         self.tags: list[dict[str, Any]] = []
 
     def incr(self, stat: str, count: int = 1, *, tags: dict[str, Any]) -> None:
         key = f"{stat} {tags['source']}" if "source" in tags else stat
         self.counters[key] = self.counters.get(key, 0) + count
+        self.tags.append(tags)
+
+    def gauge(self, stat: str, value: float, *, tags: dict[str, Any]) -> None:
+        self.gauges[stat] = value
         self.tags.append(tags)
 
     def timing(self, stat: str, dt: timedelta, *, tags: dict[str, Any]) -> None:

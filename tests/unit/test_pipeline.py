@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from airflow_vod import pacing
+from airflow_vod import metrics, pacing
 from airflow_vod import pipeline as pipeline_module
 from airflow_vod import relay as relay_module
 from airflow_vod.client import VodClient
@@ -112,7 +112,8 @@ def drained(vod: Emulator, number: int) -> Callable[[], bool]:
 
 def free(running: Running) -> bool:
     """Whether nobody holds the lease."""
-    return running.store.lease(running.relay.queue) is None
+    lease = running.store.lease(running.relay.queue)
+    return lease is None or lease.expired
 
 
 # What it does
@@ -252,6 +253,49 @@ def test_an_outage_of_the_api_is_waited_out(vod_emulator: Emulator, run_sqlite: 
     publish(vod_emulator, 20)
     vod_emulator.start()
     until(drained(vod_emulator, 20), 10)
+    assert running.errors == []
+
+
+def test_who_cannot_reach_vod_lets_another_try(
+    vod_emulator: Emulator, run_sqlite: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After lasting trouble a relay gives its lease up for a while, and one with a better network relays everything."""
+    monkeypatch.setattr(pipeline_module, "YIELD_AFTER", 0.3)
+    cut_off = run_sqlite(client_of(vod_emulator, proxy="http://127.0.0.1:1"))
+    until(lambda: cut_off.relay.summary.pull_failures, 30)
+    publish(vod_emulator, 20)
+    other = run_sqlite()
+    until(drained(vod_emulator, 20), 60)
+    assert other.relay.summary.confirmed == 20
+    assert cut_off.errors == []
+
+
+def test_it_tells_how_far_behind_it_is(
+    vod_emulator: Emulator, run_sqlite: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lease says when the queue was last emptied and how much VOD counts in it; both are sent as gauges."""
+    monkeypatch.setattr(relay_module, "LEASE_RENEWAL", 0.1)
+    gauges: dict[str, float] = {}
+    monkeypatch.setattr(metrics, "gauge", lambda name, value, **_: gauges.__setitem__(name, value))
+    running = run_sqlite()
+
+    def info() -> Mapping[str, Any]:
+        lease = running.store.lease(running.relay.queue)
+        return lease.info if lease else {}
+
+    until(lambda: info().get("in_queue") is not None and info().get("caught_up_at"), 30)
+    assert info()["in_queue"] == 0
+    assert info()["in_queue_at"] == pytest.approx(info()["caught_up_at"], abs=60)
+    assert gauges == {"queue.depth": 0, "queue.age": 0}
+
+
+def test_a_count_that_vod_does_not_give_harms_nothing(vod_emulator: Emulator, run_sqlite: Run) -> None:
+    """Without the permission to ask how much is in the queue, everything is relayed all the same."""
+    vod_emulator.faults.chaos(0, {"unauthorized": 1.0}, ["DescribeEventsState"])
+    publish(vod_emulator, 20)
+    running = run_sqlite()
+    until(drained(vod_emulator, 20), 30)
+    until(lambda: vod_emulator.calls.count("DescribeEventsState"), 30)
     assert running.errors == []
 
 

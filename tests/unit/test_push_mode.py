@@ -44,7 +44,9 @@ def test_a_single_look_is_refused_with_the_remedy(client: VodClient, inbox: Inbo
     with pytest.raises(VodPushModeError, match="doctor --fix") as refusal:
         Relay(client, inbox).drain(until=lambda: False)
     assert vod_emulator.calls.count("PullEvents") == 0
-    assert inbox.lease(client.settings.queue) is None
+    lease = inbox.lease(client.settings.queue)
+    assert lease is not None
+    assert lease.expired
     assert str(error_from_dict(error_to_dict(refusal.value))) == str(refusal.value)
 
 

@@ -15,7 +15,7 @@ from airflow_vod.client import VodClient
 from airflow_vod.emulator import Emulator, EmulatorOptions
 from airflow_vod.exceptions import VodAuthenticationError, VodTransientError
 from airflow_vod.inbox import InboxStore
-from airflow_vod.reconcile import FIRST_AFTER, SLOWEST, Questions, Reconciler, question_due, question_times
+from airflow_vod.reconcile import FIRST_AFTER, SLOWEST, Questions, Reconciler, last_question, question_times
 from airflow_vod.results import Outcome, result_of
 from airflow_vod.settings import VodSettings
 from airflow_vod.waiters import watches
@@ -116,7 +116,7 @@ def test_questions_become_rare_and_differ_by_task() -> None:
 def test_a_sensor_that_wakes_up_now_and_then_asks_once_per_time() -> None:
     """Looks that follow each other without a gap hit each time to ask exactly once."""
     looks = [n * 60.0 for n in range(600)]
-    hits = [until for since, until in pairwise(looks) if question_due("Concat-1", since, until)]
+    hits = [until for since, until in pairwise(looks) if last_question("Concat-1", until) > since]
     expected = [at for at in islice(question_times("Concat-1"), 50) if at <= looks[-1]]
     assert len(hits) == len(expected)
 
@@ -137,9 +137,11 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def asking(client: VodClient, inbox: InboxStore, waited: set[str]) -> Iterator[Questions]:
+def asking(
+    client: VodClient, inbox: InboxStore, waited: set[str], asked: dict[str, float] | None = None
+) -> Iterator[Questions]:
     """Ask in a thread about what is waited for."""
-    questions = Questions(Reconciler(client, inbox), waited.__contains__)
+    questions = Questions(Reconciler(client, inbox), waited.__contains__, {} if asked is None else asked)
     thread = threading.Thread(target=questions.run)
     thread.start()
     try:
@@ -154,11 +156,12 @@ def asking(client: VodClient, inbox: InboxStore, waited: set[str]) -> Iterator[Q
 def test_questions_go_on_until_the_task_has_ended(client: VodClient, inbox: InboxStore, vod_emulator: Emulator) -> None:
     """A task that VOD does not know at first, or cannot be asked about, is asked about again; its end is stored."""
     vod_emulator.faults.script({"DescribeTaskDetail": ["http_500"] * 3})
-    waited = {"task-1", "task-2"}
-    with asking(client, inbox, waited) as questions:
+    waited, asked = {"task-1", "task-2"}, dict[str, float]()
+    with asking(client, inbox, waited, asked) as questions:
         questions.add(waited)
         until(lambda: vod_emulator.calls.count("DescribeTaskDetail") >= 8)
         assert inbox.list() == []
+        assert asked.keys() == waited
         vod_emulator.add_task("task-1", detail={"Status": "FINISH"})
         until(lambda: bool(inbox.list()))
     assert [event.vod_task_id for event in inbox.list()] == ["task-1"]

@@ -30,8 +30,18 @@ def test_one_holder_at_a_time(open_inbox: OpenInbox) -> None:
     assert not inbox.acquire_lease(Q, "first", 12)
     assert not inbox.release_lease(Q, "first")
     assert inbox.release_lease(Q, "second")
-    assert inbox.lease(Q) is None
+    assert not inbox.release_lease(Q, "second")
     assert inbox.acquire_lease(Q, "first", 12)
+
+
+def test_who_held_it_last(open_inbox: OpenInbox) -> None:
+    """A lease that was given back still tells who had it, and what he said of himself."""
+    inbox = open_inbox()
+    inbox.acquire_lease(Q, "holder", 60, info={"pulls": 1})
+    inbox.release_lease(Q, "holder")
+    lease = inbox.lease(Q)
+    assert lease is not None
+    assert (lease.expired, lease.holder, lease.info) == (True, "holder", {"pulls": 1})
 
 
 def test_renewal_keeps_the_beginning(open_inbox: OpenInbox) -> None:

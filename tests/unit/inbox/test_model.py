@@ -166,11 +166,12 @@ class InboxModel(RuleBasedStateMachine):
 
     @rule(queue=queues, holder=st.sampled_from(HOLDERS))
     def release(self, queue: str, holder: str) -> None:
-        """Only its holder gives a lease back, even one that has run out."""
-        held = self.leases.get(queue, (None,))[0] == holder
+        """Only its holder gives a lease back, once, even one that has run out; who it was stays known."""
+        held_by, since, until = self.leases.get(queue, (None, 0.0, 0.0))
+        held = held_by == holder and until > 0
         assert self.store.release_lease(queue, holder) == held
         if held:
-            del self.leases[queue]
+            self.leases[queue] = (holder, since, 0.0)
 
     # Waiters
 
@@ -201,11 +202,7 @@ class InboxModel(RuleBasedStateMachine):
     @rule(queue=queues, wanted=st.sets(tasks))
     def ask_who_waits(self, queue: str, wanted: set[str]) -> None:
         """Awaited is what a waiter of this queue waits for whose deadline has not come, and what has been read."""
-        awaited = {
-            each.vod_task_id
-            for (of_queue, _), each in self.waiters.items()
-            if of_queue == queue and (each.deadline is None or each.deadline > self.clock.now)
-        }
+        awaited = {each.vod_task_id for each in self._waiting_for(queue)}
         awaited |= {row["task"] for row in self.rows[queue].values() if row["read"] is not None}
         assert self.store.awaited(queue, wanted) == awaited & wanted
 
@@ -251,14 +248,20 @@ class InboxModel(RuleBasedStateMachine):
 
     @invariant()
     def leases_and_waiters_agree(self) -> None:
-        """The lease has its holder and its times, and every waiter is there as it last said."""
+        """The lease has its holder and its times, and every waiter in time is there as it last said."""
         for queue in QUEUES:
             lease = self.store.lease(queue)
             expected = self.leases.get(queue)
             assert (lease and (lease.holder, lease.acquired_at, lease.expires_at)) == expected
             assert lease is None or lease.expired == (lease.expires_at <= self.clock.now)
-            mine = {each for (of_queue, _), each in self.waiters.items() if of_queue == queue}
+            mine = self._waiting_for(queue)
             assert set(self.store.waiters(queue)) == mine
+            assert self.store.counts(queue).waiters == len(mine)
+
+    def _waiting_for(self, queue: str) -> set[Waiter]:
+        now = self.clock.now
+        of_queue = (each for (name, _), each in self.waiters.items() if name == queue)
+        return {each for each in of_queue if each.deadline is None or each.deadline > now}
 
     @invariant()
     def readers_saw_all(self) -> None:

@@ -37,13 +37,14 @@ def test_waiters_come_and_go(open_inbox: OpenInbox) -> None:
 def test_waiter_is_brought_up_to_date(inbox: InboxStore) -> None:
     """Adding a waiter again changes what it waits for and how long."""
     inbox.add_waiters(Q, [Waiter("1", "Concat-1", deadline=1.0)])
-    inbox.add_waiters(Q, [Waiter("1", "Concat-2", ("ConcatComplete",), "new", 2.0)])
+    assert inbox.waiters(Q) == []  # its time is over
+    inbox.add_waiters(Q, [Waiter("1", "Concat-2", ("ConcatComplete",), "new", 2.0**32)])
     (waiter,) = inbox.waiters(Q)
     assert (waiter.vod_task_id, waiter.event_types, waiter.waiter, waiter.deadline) == (
         "Concat-2",
         ("ConcatComplete",),
         "new",
-        2.0,
+        2.0**32,
     )
 
 
@@ -71,12 +72,13 @@ def test_prune_forgets_waits_long_given_up(open_inbox: OpenInbox) -> None:
     """A waiter whose process died is removed once its deadline is old; one without a deadline stays."""
     clock = Clock()
     inbox = open_inbox(clock=clock)
-    inbox.add_waiters(Q, [Waiter("1", "a", deadline=clock.now + 10), Waiter("2", "b")])
+    inbox.add_waiters(
+        Q, [Waiter("1", "a", deadline=clock.now + 10), Waiter("2", "b", deadline=clock.now + 9), Waiter("3")]
+    )
     clock.now += 100
-    inbox.prune(91)
-    assert len(inbox.waiters(Q)) == 2
-    inbox.prune(90)
-    assert [waiter.id for waiter in inbox.waiters(Q)] == ["2"]
+    inbox.prune(90.5)
+    assert inbox.remove_waiters(Q, ["2"]) == 0
+    assert inbox.remove_waiters(Q, ["1", "3"]) == 2
 
 
 def test_ten_thousand_waiters(inbox: InboxStore) -> None:

@@ -125,9 +125,9 @@ async def test_the_deadline(vod: Vod) -> None:
     """At its deadline the trigger says how many tasks are missing; one that has passed needs no wait."""
     vod.publish_concat("Concat-2")
     waiting = payload(trigger(["Concat-0", "Concat-1", "Concat-2"], 1.0))
-    assert await waiting == {"status": "timeout", "missing": 2}
+    assert await waiting == {"status": "timeout", "missing": 2, "asked_at": None}
     before = time.monotonic()
-    assert await payload(trigger("Concat-1", -5)) == {"status": "timeout", "missing": 1}
+    assert await payload(trigger("Concat-1", -5)) == {"status": "timeout", "missing": 1, "asked_at": None}
     assert time.monotonic() - before < 0.5
 
 
@@ -138,7 +138,7 @@ async def test_the_deadline_of_a_trigger_that_no_worker_made(vod: Vod) -> None:
     waiting = asyncio.create_task(payload(one))
     await _until(lambda: len(vod.store.waiters(vod.queue)) == 1)
     assert vod.store.waiters(vod.queue)[0].deadline == one.timeout_after.timestamp()  # type: ignore[attr-defined]
-    assert await waiting == {"status": "timeout", "missing": 1}
+    assert await waiting == {"status": "timeout", "missing": 1, "asked_at": None}
     assert datetime.now(UTC) >= one.timeout_after  # type: ignore[attr-defined]
 
 
