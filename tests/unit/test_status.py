@@ -1,0 +1,63 @@
+"""What people on call learn of a relay, without asking the queue for anything."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from airflow_vod import cli
+from airflow_vod.inbox import Waiter
+from airflow_vod.relay import Relay
+from tests.airflow_fixtures import Vod
+
+
+def status(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, object]]:
+    """Ask as people do; the exit status, and what was printed."""
+    capsys.readouterr()
+    code = cli.main(["relay", "status", "--json"])
+    printed = capsys.readouterr().out
+    return code, json.loads(printed[printed.index("{\n") :])  # behind what this process logs
+
+
+def test_a_queue_that_nobody_has_used(vod: Vod, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody pulls and nobody waits: nothing is wrong."""
+    code, told = status(capsys)
+    assert code == 0
+    assert (told["queue"], told["holder"], told["relay"], told["waiters"]) == (vod.queue, None, None, 0)
+    assert vod.emulator.calls.count("PullEvents") == 0
+
+
+def test_somebody_waits_and_nobody_pulls(vod: Vod, capsys: pytest.CaptureFixture[str]) -> None:
+    """That is what the exit status is for, and the longest waits are named."""
+    vod.store.add_waiters(vod.queue, [Waiter.of("dag/run/task", "Concat-1")])
+    code, told = status(capsys)
+    assert (code, told["waiters"]) == (2, 1)
+    [longest] = told["longest_waiters"]  # type: ignore[misc]
+    assert (longest["waiter"], longest["vod_task_id"]) == ("dag/run/task", "Concat-1")
+
+
+def test_a_sensor_that_looks_by_itself(vod: Vod, capsys: pytest.CaptureFixture[str]) -> None:
+    """Between two looks nobody holds the lease; who held it last still tells of its pulls, and nothing is wrong."""
+    from airflow_vod.hooks.vod import VodHook
+
+    vod.store.add_waiters(vod.queue, [Waiter.of("dag/run/task", "Concat-1")])
+    vod.publish_concat("Concat-2")
+    client = VodHook().get_client()
+    for _ in range(2):
+        Relay(client, vod.store).drain(until=lambda: False)
+    client.close()
+    code, told = status(capsys)
+    assert (code, told["holder"]) == (0, None)
+    assert told["events"] == 1
+
+
+def test_a_holder_that_has_pulled_everything(vod: Vod, capsys: pytest.CaptureFixture[str]) -> None:
+    """The lease, the last pull and when the queue was last empty are told in seconds."""
+    now = time.time()
+    vod.store.acquire_lease(vod.queue, "host:1:x", 60, info={"last_pull_at": now - 3, "caught_up_at": now - 7})
+    assert cli.main(["relay", "status"]) == 0
+    said = capsys.readouterr().out
+    assert "host:1:x, since 0 s ago" in said
+    assert "Last pull 3 s ago; caught up with the queue 7 s ago" in said
