@@ -1,11 +1,13 @@
 """The command ``airflow-vod``.
 
-Invariant: each subcommand imports what it needs when it runs, so ``airflow-vod emulator`` works without Airflow at hand.
+Invariants: each subcommand imports what it needs when it runs, so ``airflow-vod emulator`` works without Airflow at hand;
+what a command answers goes to standard output alone, and what Airflow logs meanwhile to standard error.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Sequence
 
@@ -26,8 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return emulator(words[1:])
     arguments = _parser().parse_args(words)
+    arguments.out = sys.stdout
     try:
-        return arguments.run(arguments)
+        with contextlib.redirect_stdout(sys.stderr):
+            return arguments.run(arguments)
     except VodError as error:
         print(f"airflow-vod: {error}", file=sys.stderr)
         return 1
@@ -90,13 +94,14 @@ def _doctor(arguments: argparse.Namespace) -> int:
     findings = examine(
         arguments.conn_id, arguments.sub_app_id, mode=arguments.mode, base_url=arguments.base_url, fix=arguments.fix
     )
-    return print_findings(findings, as_json=arguments.json)
+    return print_findings(findings, arguments.out, as_json=arguments.json)
 
 
 def _demo(arguments: argparse.Namespace) -> int:
     from airflow_vod.demo import main as demo
 
-    return demo()
+    with contextlib.redirect_stdout(arguments.out):  # all of it is the answer
+        return demo()
 
 
 def _relay_run(arguments: argparse.Namespace) -> int:
@@ -108,7 +113,7 @@ def _relay_run(arguments: argparse.Namespace) -> int:
 def _relay_status(arguments: argparse.Namespace) -> int:
     from airflow_vod.status import print_status
 
-    return print_status(arguments.conn_id, arguments.sub_app_id, as_json=arguments.json)
+    return print_status(arguments.conn_id, arguments.sub_app_id, arguments.out, as_json=arguments.json)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import conf
@@ -107,16 +107,17 @@ def examine(
     return findings
 
 
-def print_findings(findings: list[Finding], *, as_json: bool) -> int:
+def print_findings(findings: list[Finding], out: TextIO, *, as_json: bool) -> int:
     """Print what `examine` found.
 
+    :param out: where.
     :return: exit status: 1 where something is wrong, else 0.
     """
     if as_json:
-        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+        print(json.dumps([asdict(finding) for finding in findings], indent=2), file=out)
     else:
         for finding in findings:
-            print(f"{_MARKS[finding.level]} {finding.text}")
+            print(f"{_MARKS[finding.level]} {finding.text}", file=out)
     return int(any(finding.level == "wrong" for finding in findings))
 
 

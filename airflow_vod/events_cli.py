@@ -48,7 +48,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
     found = list(_events(arguments))
     if arguments.json:
-        print(json.dumps([header_of(event) for event in found], indent=2))
+        print(json.dumps([header_of(event) for event in found], indent=2), file=arguments.out)
         return 0
     for event in found:
         age = time.time() - event.received_at
@@ -56,7 +56,7 @@ def _list(arguments: argparse.Namespace) -> int:
         ending = event.outcome or event.status or event.error or ""
         reader = f"read by {event.read_by}" if event.read_by else "unread"
         line = f"{event.queue} {event.position}  {age:8.0f} s  {event.source:9}  {what}"
-        print(_printable(f"{line}  {ending}  {reader}"))
+        print(_printable(f"{line}  {ending}  {reader}"), file=arguments.out)
     return 0
 
 
@@ -64,7 +64,7 @@ def _export(arguments: argparse.Namespace) -> int:
     from airflow_vod.inbox.lines import line_of
 
     for event in _events(arguments):
-        sys.stdout.write(line_of(event))
+        arguments.out.write(line_of(event))
     return 0
 
 
@@ -73,7 +73,7 @@ def _replay(arguments: argparse.Namespace) -> int:
     if position is None:
         print(f"There is no event {arguments.position} in queue {arguments.queue}.", file=sys.stderr)
         return 1
-    print(f"Replayed: the event is now {position} of queue {arguments.queue}, unread.")
+    print(f"Replayed: the event is now {position} of queue {arguments.queue}, unread.", file=arguments.out)
     return 0
 
 

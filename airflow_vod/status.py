@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
+from typing import Any, TextIO
 
 from airflow_vod.client import VodClient
 from airflow_vod.exceptions import VodApiError
@@ -63,14 +63,15 @@ def status_of(vod_conn_id: str, sub_app_id: int | None = None) -> dict[str, Any]
     return status
 
 
-def print_status(vod_conn_id: str, sub_app_id: int | None, *, as_json: bool) -> int:
+def print_status(vod_conn_id: str, sub_app_id: int | None, out: TextIO, *, as_json: bool) -> int:
     """Print `status_of`.
 
+    :param out: where.
     :return: exit status: 0 where the queue is being relayed or nobody waits, 2 where tasks wait and nobody has pulled for two
         minutes.
     """
     status = status_of(vod_conn_id, sub_app_id)
-    print(json.dumps(status, indent=2) if as_json else _text(status))
+    print(json.dumps(status, indent=2) if as_json else _text(status), file=out)
     last_pull_at = (status["relay"] or {}).get("last_pull_at") or 0.0
     silent = not status["holder"] and time.time() - last_pull_at > _SILENCE
     return 2 if status["waiters"] and silent else 0

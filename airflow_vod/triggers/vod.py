@@ -191,7 +191,9 @@ class VodTaskTrigger(VodWaitTrigger):
             while waiter.missing:
                 if self._remaining() <= 0:
                     asked_at = max((watch.asked.get(each, 0.0) for each in waiter.missing), default=0.0)
-                    return TriggerEvent({"status": "timeout", "missing": len(waiter.missing), "asked_at": asked_at or None})
+                    return TriggerEvent(
+                        {"status": "timeout", "missing": len(waiter.missing), "asked_at": asked_at or None}
+                    )
                 waited = time.monotonic() - started
                 found = await waiter.next(min(self._remaining(), max(report_after - waited, 0.01)))
                 if found and waiter.missing and self.fail_fast:

@@ -61,7 +61,7 @@ def relay_status(environment: dict[str, str]) -> tuple[int, dict[str, Any]]:
     command = [sys.executable, "-m", "airflow_vod.cli", "relay", "status", "--json"]
     with Process(command, environment) as process:
         status = process.wait(120)
-        output = process.output
+        output = process.output  # with what it logged to standard error
     return status, json.loads(output[output.index("{") :])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 
 from airflow_vod import __version__, cli, demo
 from tests import airflow_home
+from tests.airflow_fixtures import Vod
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,3 +53,11 @@ def test_the_emulator_needs_no_airflow() -> None:
     loaded = set(done.stdout.rpartition("MODULES ")[2].split())
     assert "airflow_vod.emulator.server" in loaded
     assert loaded.isdisjoint({"airflow", "sqlalchemy", "tencentcloud"})
+
+
+def test_answers_are_not_mixed_with_logs(vod: Vod) -> None:
+    """Standard output holds the answer alone, for `jq`; what Airflow logs goes to standard error."""
+    command = [sys.executable, "-m", "airflow_vod.cli", "relay", "status", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["queue"] == vod.queue
+    assert done.stderr  # so there was something to mix
