@@ -149,7 +149,7 @@ class InboxModel(RuleBasedStateMachine):
         assert counts.events == len(rows)
         assert counts.unread == sum(row["read"] is None for row in rows.values())
         assert counts.unparsed == sum(row["task"] is None for row in rows.values())
-        assert counts.waiters == sum(of_queue == queue for of_queue, _ in self.waiters)
+        assert counts.waiters == len(self._waiting_for(queue))
 
     # Leases
 
@@ -254,9 +254,7 @@ class InboxModel(RuleBasedStateMachine):
             expected = self.leases.get(queue)
             assert (lease and (lease.holder, lease.acquired_at, lease.expires_at)) == expected
             assert lease is None or lease.expired == (lease.expires_at <= self.clock.now)
-            mine = self._waiting_for(queue)
-            assert set(self.store.waiters(queue)) == mine
-            assert self.store.counts(queue).waiters == len(mine)
+            assert set(self.store.waiters(queue)) == self._waiting_for(queue)
 
     def _waiting_for(self, queue: str) -> set[Waiter]:
         now = self.clock.now
