@@ -68,6 +68,7 @@ class Feed:
         self._position = 0  # up to which this has handed out what counts
         self._knows_cursor = False  # whether nobody else can have moved the cursor since it was read
         self._open: deque[tuple[int, float]] = deque()  # handed out, not yet acknowledged: position and when
+        self._taken: set[int] = set()  # acknowledged, and not yet marked as read in the inbox
         self._room = asyncio.Event()
         self._unwritten = 0  # a position that the cursor is still to be moved to
         self._renew_at = self._lease_until = float("-inf")
@@ -102,7 +103,7 @@ class Feed:
         :param position: of an event that was handed out.
         """
         while self._open and self._open[0][0] <= position:
-            self._open.popleft()
+            self._taken.add(self._open.popleft()[0])
         self._unwritten = max(self._unwritten, position)
         self._room.set()
         try:
@@ -201,6 +202,9 @@ class Feed:
     async def _write_cursor(self) -> None:
         if self._watch is None or not (position := self._unwritten):
             return
-        await asyncio.to_thread(self._watch.store.advance_cursor, self._watcher, self._watch.queue, position)
+        store, queue, taken = self._watch.store, self._watch.queue, self._taken.copy()
+        await asyncio.to_thread(store.advance_cursor, self._watcher, queue, position)
         if self._unwritten == position:
             self._unwritten = 0
+        await asyncio.to_thread(store.mark_read, queue, taken, self._follower.name)
+        self._taken -= taken

@@ -317,13 +317,12 @@ class Relay:
     def _confirmable(self, stored: list[Delivery]) -> list[Delivery]:
         if self.client.settings.confirm_policy == "all":
             return stored
-        ids = {vod_task_id for each in stored if (vod_task_id := _vod_task_id(each))}
         try:
-            awaited = self.store.awaited(self.queue, ids)
+            awaited = self.store.awaited(self.queue, {each.event.key: _vod_task_id(each) for each in stored})
         except InboxUnavailableError as error:
             log.info("%d events of queue %s are left to their next delivery: %s", len(stored), self.queue, error)
             return []
-        return [each for each in stored if _vod_task_id(each) in awaited]
+        return [each for each in stored if each.event.key in awaited]
 
     def confirm(self, deliveries: Sequence[Delivery]) -> VodApiError | None:
         """Confirm events that are in the inbox.

@@ -1,6 +1,6 @@
 """A process with a watch, for tests of several processes: ``python -m tests.relay_process URL ENDPOINT SECRET_ID KEY``.
 
-Takes lines on its standard input: ``wait ID`` waits for a VOD task and prints ``got ID TIME``; ``leave`` ends the main thread
+Takes lines on its standard input: ``wait ID`` waits for a VOD task and prints ``got ID``; ``leave`` ends the main thread
 as it is, with whatever still waits.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from typing import Any
 
 from airflow_vod.inbox import InboxStore
@@ -24,7 +23,7 @@ async def wait(watch: Watch, vod_task_id: str) -> None:
     print("waits", flush=True)
     while waiter.missing:
         await waiter.next(300)
-    print("got", vod_task_id, time.time(), flush=True)
+    print("got", vod_task_id, flush=True)
     watch.discard(waiter)
 
 

@@ -454,9 +454,14 @@ class InboxStore:
         """List who waits and whose deadline has not passed, the longest wait first."""
         return self._waiters.list(queue, limit)
 
-    def awaited(self, queue: str, vod_task_ids: Collection[str]) -> set[str]:
-        """Answer for which of these VOD tasks somebody waits whose deadline has not passed, or has read an event already."""
-        return self._waiters.awaited(queue, vod_task_ids)
+    def awaited(self, queue: str, events: Mapping[str, str | None]) -> set[str]:
+        """Answer which events are for somebody here.
+
+        :param events: the VOD task id of each event, or None, by the event's key.
+        :return: the keys of those for whose task somebody waits whose deadline has not passed, or has read an event; and of
+            those that somebody has read, such as an event sensor or an asset watcher.
+        """
+        return self._waiters.awaited(queue, events)
 
 
 def _stored(row: Any) -> StoredEvent:

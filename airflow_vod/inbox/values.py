@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 from airflow_vod.events import UnparsedEvent, VodEvent
 from airflow_vod.exceptions import InboxError, ResultError
@@ -27,7 +27,7 @@ _ID = re.compile(rf"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{{1,{ID_LENGTH}}}")
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 
-def is_id(value: Any) -> bool:
+def is_id(value: Any) -> TypeGuard[str]:
     """Say whether a value can be an id in the inbox at all."""
     return isinstance(value, str) and _ID.fullmatch(value) is not None
 

@@ -6,7 +6,7 @@ Invariant: nothing is found or woken by this table; a waiter that is missing her
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, delete, func, or_, select
@@ -36,12 +36,12 @@ class Waiters:
         self._remove = delete(vod_waiter).where(table.queue == queue, table.id.in_(ids))
         self._expire = delete(vod_waiter).where(table.deadline <= bindparam("cutoff", type_=table.deadline.type))
         select_each, event = database.dialect.select_each, vod_event.c
-        self._awaited = (
+        read = event.queue == queue, event.read_at.is_not(None)
+        self._tasks_awaited = (
             select_each((table.vod_task_id,), table.vod_task_id, "ids", table.queue == queue, in_time),
-            select_each(
-                (event.vod_task_id,), event.vod_task_id, "ids", event.queue == queue, event.read_at.is_not(None)
-            ),
+            select_each((event.vod_task_id,), event.vod_task_id, "ids", *read),
         )
+        self._keys_read = select_each((event.key,), event.key, "ids", *read)
         self._list = (
             select(table.id, table.vod_task_id, table.event_types, table.waiter, table.deadline, table.since)
             .where(table.queue == queue, in_time)
@@ -73,15 +73,20 @@ class Waiters:
         with self._database.write() as connection:
             connection.execute(self._expire, {"cutoff": cutoff})
 
-    def awaited(self, queue: str, vod_task_ids: Collection[str]) -> set[str]:
+    def awaited(self, queue: str, events: Mapping[str, str | None]) -> set[str]:
         """See `InboxStore.awaited`."""
-        wanted, found = set(filter(is_id, vod_task_ids)), set[str]()
-        for some in chunks(wanted):
+        tasks = self._found(queue, set(filter(is_id, events.values())), *self._tasks_awaited)
+        keys = self._found(queue, set(filter(is_id, events)), self._keys_read)
+        return {key for key, vod_task_id in events.items() if vod_task_id in tasks or key in keys}
+
+    def _found(self, queue: str, ids: set[str], *statements: Any) -> set[str]:
+        found = set[str]()
+        for some in chunks(ids):
             values: dict[str, Any] = {"of_queue": queue, "ids": some, **self._database.times()}
             with self._database.read() as connection:
-                for statement in self._awaited:
+                for statement in statements:
                     found.update(connection.execute(statement, values).scalars())
-        return found & wanted
+        return found & ids
 
     def count(self, queue: str) -> int:
         """Count who waits and whose deadline has not passed."""

@@ -184,7 +184,7 @@ def test_stopping_breaks_posts_off(start: Start) -> None:
         began = time.monotonic()
         vod.stop()
         connection.close()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 4.5  # VOD's own patience is 5
     vod.publish(EVENT)  # nobody serves, so nobody posts
     assert vod.callbacks == []
 

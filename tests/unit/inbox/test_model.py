@@ -202,9 +202,14 @@ class InboxModel(RuleBasedStateMachine):
     @rule(queue=queues, wanted=st.sets(tasks))
     def ask_who_waits(self, queue: str, wanted: set[str]) -> None:
         """Awaited is what a waiter of this queue waits for whose deadline has not come, and what has been read."""
-        awaited = {each.vod_task_id for each in self._waiting_for(queue)}
-        awaited |= {row["task"] for row in self.rows[queue].values() if row["read"] is not None}
-        assert self.store.awaited(queue, wanted) == awaited & wanted
+        events = {f"key {task}": task for task in wanted} | {
+            row["key"]: row["task"] for row in self.rows[queue].values()
+        }
+        read = [row for row in self.rows[queue].values() if row["read"] is not None]
+        tasks = {each.vod_task_id for each in self._waiting_for(queue)} | {row["task"] for row in read} - {None}
+        keys = {row["key"] for row in read}
+        expected = {key for key, task in events.items() if task in tasks or key in keys}
+        assert self.store.awaited(queue, events) == expected
 
     # Time
 

@@ -98,7 +98,7 @@ def test_stop_ends_the_wait() -> None:
     threading.Timer(0.05, stop.set).start()
     began = time.monotonic()
     assert not news.wait("a", 60, stop)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 20
     news.close()
 
 

@@ -103,7 +103,7 @@ def test_ids_compare_exactly(inbox: InboxStore, other: str) -> None:
     inbox.receive(Q, [concat_event("Concat-A")], "pull")
     assert inbox.find(Q, [other]) == {}
     assert inbox.list(vod_task_id=other) == []
-    assert inbox.awaited(Q, [other]) == set()
+    assert inbox.awaited(Q, {"key": other}) == set()
 
 
 @pytest.mark.parametrize("odd", ["", "\0", "a\0b", "\ud800", "x" * 256, "a\nb"])
@@ -113,7 +113,7 @@ def test_impossible_ids_are_not_found(inbox: InboxStore, odd: str) -> None:
     assert inbox.find(Q, [odd, "Concat-A"]).keys() == {"Concat-A"}
     assert inbox.list(vod_task_id=odd) == []
     assert inbox.list(file_id=odd) == []
-    assert inbox.awaited(Q, [odd]) == set()
+    assert inbox.awaited(Q, {"key": odd}) == set()
     assert inbox.remove_waiters(Q, [odd]) == 0
 
 

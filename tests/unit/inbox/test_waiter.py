@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from airflow_vod.events import parse_event
 from airflow_vod.exceptions import InboxError
 from airflow_vod.inbox import InboxStore, Waiter
 from tests.samples import Clock, concat_event
@@ -54,18 +55,29 @@ def test_awaited_tasks(open_inbox: OpenInbox) -> None:
     inbox = open_inbox(clock=clock)
     inbox.add_waiters(Q, [Waiter("1", "a", deadline=clock.now + 10), Waiter("2", "b"), Waiter("3", "b"), Waiter("4")])
     inbox.add_waiters("other", [Waiter("1", "c")])
-    assert inbox.awaited(Q, ["a", "b", "c", "d"]) == {"a", "b"}
+    events = {"key a": "a", "key b": "b", "another b": "b", "key c": "c", "key d": "d", "no task": None}
+    assert inbox.awaited(Q, events) == {"key a", "key b", "another b"}
     clock.now += 10
-    assert inbox.awaited(Q, {"a", "b", "c", "d"}) == {"b"}
-    assert inbox.awaited(Q, []) == set()
+    assert inbox.awaited(Q, events) == {"key b", "another b"}
+    assert inbox.awaited(Q, {}) == set()
 
 
 def test_a_task_whose_event_was_read_stays_awaited(inbox: InboxStore) -> None:
     """Who has read an event has waited for it; it counts still when the event is delivered again."""
     received = inbox.receive(Q, [concat_event("a"), concat_event("b")], "pull")
     inbox.mark_read(Q, [received[0].position], "dag/run/task")
-    assert inbox.awaited(Q, ["a", "b"]) == {"a"}
-    assert inbox.awaited("other", ["a", "b"]) == set()
+    assert inbox.awaited(Q, {"key a": "a", "key b": "b"}) == {"key a"}
+    assert inbox.awaited("other", {"key a": "a", "key b": "b"}) == set()
+
+
+def test_an_event_that_was_read_is_awaited(inbox: InboxStore) -> None:
+    """Who reads events without a task, by what they say, has waited for them."""
+    upload = parse_event({"EventType": "NewFileUpload", "FileUploadEvent": {"FileId": "1"}})
+    [received] = inbox.receive(Q, [upload], "pull")
+    assert inbox.awaited(Q, {upload.key: None}) == set()
+    inbox.mark_read(Q, [received.position], "asset watcher uploads")
+    assert inbox.awaited(Q, {upload.key: None, "another": None}) == {upload.key}
+    assert inbox.awaited("other", {upload.key: None}) == set()
 
 
 def test_prune_forgets_waits_long_given_up(open_inbox: OpenInbox) -> None:
@@ -85,7 +97,7 @@ def test_ten_thousand_waiters(inbox: InboxStore) -> None:
     """A triggerer that starts with 10,000 waits writes and removes them in few statements."""
     waiters = [Waiter(f"{n:05}", f"Concat-{n}", ("ConcatComplete",), "dag/run/task") for n in range(10_000)]
     inbox.add_waiters(Q, waiters)
-    assert len(inbox.awaited(Q, [waiter.vod_task_id or "" for waiter in waiters])) == 10_000
+    assert len(inbox.awaited(Q, {waiter.id: waiter.vod_task_id for waiter in waiters})) == 10_000
     assert inbox.remove_waiters(Q, [waiter.id for waiter in waiters]) == 10_000
 
 
