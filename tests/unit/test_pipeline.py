@@ -361,7 +361,7 @@ def test_an_inbox_that_is_down_for_a_while(vod_emulator: Emulator, run: Run) -> 
     running.store.go_down()
     publish(vod_emulator, 16 * 100)
     time.sleep(3.0)
-    assert vod_emulator.queue(SUB_APP_ID).delivered <= 16 * 3
+    assert vod_emulator.queue(SUB_APP_ID).delivered <= 16 * 10
     assert vod_emulator.calls.count("ConfirmEvents") == 0
     running.store.come_back()
     until(drained(vod_emulator, 1600), 30)
