@@ -7,6 +7,8 @@ as it is, with whatever still waits.
 from __future__ import annotations
 
 import asyncio
+import atexit
+import os
 import sys
 from typing import Any
 
@@ -27,17 +29,21 @@ async def wait(watch: Watch, vod_task_id: str) -> None:
     watch.discard(waiter)
 
 
-async def main(url: str, endpoint: str, secret_id: str, secret_key: str) -> None:
-    """Do what the lines say."""
+async def main(url: str, endpoint: str, secret_id: str, secret_key: str) -> str:
+    """Do what the lines say, and answer the last of them."""
     settings = VodSettings(secret_id, secret_key, endpoint=endpoint, sub_app_id=SUB_APP_ID)
     watch = Watch(settings, InboxStore.open(url))
     watch.start()
     print("ready", flush=True)
     tasks: set[asyncio.Task[Any]] = set()
-    while (line := await asyncio.to_thread(sys.stdin.readline)) and line != "leave\n":
+    while (line := await asyncio.to_thread(sys.stdin.readline)).startswith("wait "):
         tasks.add(asyncio.create_task(wait(watch, line.split()[1])))
+    return line.strip()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    last = asyncio.run(main(*sys.argv[1:]))
     print("left", flush=True)
+    if last == "exit":
+        atexit._run_exitfuncs()
+        os._exit(0)

@@ -6,6 +6,7 @@ the events there, and outcome, timeout and ``soft_fail`` mean the same; nothing 
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 import warnings
@@ -117,6 +118,9 @@ class VodSensor(BaseSensorOperator):
     def _list_wait(self, context: Context) -> None:
         """Write down that this sensor waits: for people, and for relays that confirm only what is awaited."""
 
+    def _unlist_wait(self, context: Context) -> None:
+        """Write down that it no longer does."""
+
     def _trigger(self, context: Context, deadline: float) -> BaseTrigger:
         """Make what waits in the triggerer."""
         raise NotImplementedError
@@ -173,6 +177,8 @@ class VodSensor(BaseSensorOperator):
     def poke(self, context: Context) -> PokeReturnValue | bool:
         """Look into the inbox; bring it up to date where no other process does; look again."""
         if self._ending:
+            with contextlib.suppress(InboxError):
+                self._unlist_wait(context)
             raise AirflowException("Airflow ended this task while it waited.")
         try:
             if result := self._look(context):

@@ -140,12 +140,13 @@ def test_takeover(vod: Emulator, start: Start) -> None:
     assert all(began > b_last for began, _ in a_again)
 
 
-def test_a_process_that_ends_while_it_waits(vod: Emulator, start: Start, inbox_url: str) -> None:
+@pytest.mark.parametrize("how", ["leave", "exit"])
+def test_a_process_that_ends_while_it_waits(vod: Emulator, start: Start, inbox_url: str, how: str) -> None:
     """It stays for as long as VOD may hold its last pull, stores and confirms what that brings, and forgets its waiter."""
     process = start("A")
     process.wait_for("none")
     until(lambda: vod.queue(SUB_APP_ID).waiting == 1)
-    process.tell("leave")
+    process.tell(how)
     process.hear("left")
     time.sleep(0.3)
     publish(vod, 3)

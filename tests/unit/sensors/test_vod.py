@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowException
 from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 
@@ -30,7 +31,7 @@ from airflow_vod.sensors import vod as sensors
 from airflow_vod.sensors.vod import VodConcatSensor, VodTaskFailedError, VodTaskSensor
 from airflow_vod.triggers import vod as triggers
 from tests import airflow_home
-from tests.airflow_fixtures import MODES, SENSOR_MARKS, Vod, urls_of
+from tests.airflow_fixtures import MODES, SENSOR_MARKS, SUB_APP_ID, Vod, urls_of
 from tests.dag_runs import DagRun, run_dag
 
 if TYPE_CHECKING:
@@ -258,6 +259,25 @@ def test_on_partial_takes_two_words() -> None:
     """Any other word is refused when the DAG is parsed."""
     with pytest.raises(ValueError, match="on_partial must be 'fail' or 'succeed', not 'skip'"):
         VodTaskSensor(task_id="wait", vod_task_id="Concat-1", on_partial="skip")
+
+
+# Being killed
+
+
+def test_a_sensor_that_is_killed(vod: Vod) -> None:
+    """After Airflow's signal a sensor begins no pull, which would take events with it, and no longer counts as waiting."""
+    sensor = VodConcatSensor(task_id="wait", vod_task_id="Concat-1", poke_interval=0.1)
+
+    def kill() -> None:
+        vod.emulator.wait_until(lambda: vod.emulator.queue(SUB_APP_ID).waiting == 1, 60)
+        sensor.on_kill()
+
+    killing = after(kill)
+    with pytest.raises(AirflowException, match="Airflow ended this task"):
+        sensor.execute({"ti": _TI})
+    killing.join()
+    assert vod.emulator.queue(SUB_APP_ID).waiting == 0
+    assert vod.store.waiters(vod.queue) == []
 
 
 # Timeouts, soft_fail, never_fail
