@@ -12,7 +12,7 @@ name                                      kind     meaning
 ``tencent_vod.confirm.failures``          counter  events whose confirm failed; they come again
 ``tencent_vod.relay.lag``                 timer    from the pull of an event to its commit
 ``tencent_vod.queue.age``                 gauge    seconds since a pull last left nothing behind in the queue
-``tencent_vod.queue.depth``               gauge    events in the queue by VOD's own count, some minutes old
+``tencent_vod.queue.depth``               gauge    events in the queue; by VOD's own count, some minutes old, unless it is 0
 ``tencent_vod.waiters``                   gauge    waiters in this process
 ``tencent_vod.reconciles``                counter  tasks whose end VOD told only when it was asked
 ========================================  =======  ==================================================================

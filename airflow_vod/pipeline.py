@@ -127,7 +127,7 @@ class Pipeline:
         """Do what the one relay of a queue does now and then."""
         if self.relay.mode_due():
             self._workers.start(self.relay.check_mode, self._mode_answered)
-        if self.relay.depth_due():
+        if self._in_use and self.relay.depth_due():
             self._workers.start(self.relay.ask_depth, self._depth_answered)
         if self.relay.upkeep_due():
             # A daemon: it may take minutes, and nothing is lost when it is broken off.

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 CONFIRM_WINDOW = 30.0 - PULL_HOLD  # seconds; the queue takes a handle for 30 s after it was handed out (VOD API)
 MODE_EVERY = 600.0  # seconds between questions whether the queue is in use
-DEPTH_EVERY = 60.0  # seconds between questions how much is in the queue
+DEPTH_EVERY = 60.0  # seconds after which a relay that has not caught up asks how much is in the queue, and asks again
 UPKEEP_EVERY = 3600.0  # seconds between prunings by a relay that goes on
 UPKEEP_SHARE = 0.01  # of the relays that only drain; nobody else may be there to prune
 LEASE_TTL = 12.0  # seconds without renewal after which another process takes over
@@ -112,7 +112,8 @@ class Relay:
         self._on_received = on_received
         self._retention = retention
         self._in_use = True
-        self._check_mode_at = self._ask_depth_at = float("-inf")
+        self._check_mode_at = float("-inf")
+        self._ask_depth_at = clock() + DEPTH_EVERY
         self._upkeep_at = clock() + UPKEEP_EVERY * random.random() / 10  # noqa: S311
         self._lease_until = float("-inf")
         self._renew_at = float("-inf")
@@ -176,7 +177,7 @@ class Relay:
     # How much is in it?
 
     def depth_due(self) -> bool:
-        """Say whether it is time to `ask_depth` again; true once for each time."""
+        """Say whether it is time to `ask_depth` again; true once for each time, and never while pulls leave nothing behind."""
         if self.clock() < self._ask_depth_at:
             return False
         self._ask_depth_at = self.clock() + DEPTH_EVERY
@@ -264,6 +265,8 @@ class Relay:
         self.summary.pulled += len(deliveries)
         if len(deliveries) < PULL_LIMIT:
             self._caught_up_at = self._last_pull_at
+            self._ask_depth_at = self.clock() + DEPTH_EVERY
+            self.count_depth(0)
         if self._caught_up_at:
             metrics.gauge("queue.age", self._last_pull_at - self._caught_up_at, queue=self.queue)
 

@@ -289,13 +289,22 @@ def test_it_tells_how_far_behind_it_is(
     assert gauges == {"queue.depth": 0, "queue.age": 0}
 
 
-def test_a_count_that_vod_does_not_give_harms_nothing(vod_emulator: Emulator, run_sqlite: Run) -> None:
-    """Without the permission to ask how much is in the queue, everything is relayed all the same."""
-    vod_emulator.faults.chaos(0, {"unauthorized": 1.0}, ["DescribeEventsState"])
-    publish(vod_emulator, 20)
+def test_who_is_behind_asks_how_far(vod_emulator: Emulator, run_sqlite: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a relay that has not emptied the queue for a while asks VOD how much is in it; no answer harms nothing."""
+    monkeypatch.setattr(relay_module, "LEASE_RENEWAL", 0.1)
+    monkeypatch.setattr(pipeline_module, "LEASE_RENEWAL", 0.1)
     running = run_sqlite()
+    until(lambda: running.relay.summary.pulls > 3, 30)
+    assert vod_emulator.calls.count("DescribeEventsState") == 0
+    vod_emulator.faults.script({"DescribeEventsState": ["unauthorized"]})
+    vod_emulator.faults.chaos(0, {"http_500": 1.0}, ["PullEvents"])
+    until(lambda: running.relay.summary.pull_failures, 30)
+    publish(vod_emulator, 20)
+    monkeypatch.setattr(relay_module, "DEPTH_EVERY", 0.2)
+    running.relay._ask_depth_at = running.relay.clock()  # as if all that had gone on for a minute
+    until(lambda: running.relay._depth and running.relay._depth[0] == 20, 30)
+    vod_emulator.faults.clear()
     until(drained(vod_emulator, 20), 30)
-    until(lambda: vod_emulator.calls.count("DescribeEventsState"), 30)
     assert running.errors == []
 
 
