@@ -47,6 +47,7 @@ def create_app(
     intake: Intake | None = None,
     inbox: Callable[[], InboxStore] = shared_inbox,
     clock: Callable[[], float] = time.time,
+    on_first_callback: Callable[[], object] | None = None,
 ) -> FastAPI:
     """Make the application.
 
@@ -54,6 +55,7 @@ def create_app(
     :param intake: stores what callbacks bring.
     :param inbox: opens the inbox.
     :param clock: Unix seconds, by which signatures expire.
+    :param on_first_callback: called once, when the first callback has proved itself.
     """
     connections = connections or Connections()
     app = FastAPI(
@@ -63,7 +65,7 @@ def create_app(
         lifespan=_warm(inbox, ServerHook().get_settings),
     )
     api = EventsApi(inbox)
-    app.include_router(callback_router(connections, intake or Intake(inbox), clock))
+    app.include_router(callback_router(connections, intake or Intake(inbox), clock, on_first_callback))
     app.include_router(page_router(), dependencies=[Depends(may_read)])
     app.include_router(reading_router(api), dependencies=[Depends(may_read)])
     app.include_router(replaying_router(api), dependencies=[Depends(may_replay), Depends(same_site)])

@@ -42,14 +42,20 @@ _LARGE = 64 * 1024  # bytes, from which on a body is read in a thread: the event
 _NOBODYS = secrets.token_hex(16)  # stands in for a secret that is not configured; nobody knows it
 
 
-def callback_router(connections: Connections, intake: Intake, clock: Callable[[], float] = time.time) -> APIRouter:
+def callback_router(
+    connections: Connections,
+    intake: Intake,
+    clock: Callable[[], float] = time.time,
+    on_first: Callable[[], object] | None = None,
+) -> APIRouter:
     """Make the routes.
 
     :param connections: where settings come from.
     :param intake: where events go.
     :param clock: Unix seconds.
+    :param on_first: called once, when the first callback has proved itself.
     """
-    receiver = Receiver(connections, intake, clock)
+    receiver = Receiver(connections, intake, clock, on_first)
     router = APIRouter()
     router.add_api_route("/callbacks/{conn_id}", receiver.callback, methods=["POST"])
     router.add_api_route("/callbacks/{conn_id}/{token}", receiver.callback, methods=["POST"])
@@ -59,10 +65,17 @@ def callback_router(connections: Connections, intake: Intake, clock: Callable[[]
 class Receiver:
     """Answers callbacks; see `callback_router`."""
 
-    def __init__(self, connections: Connections, intake: Intake, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        connections: Connections,
+        intake: Intake,
+        clock: Callable[[], float],
+        on_first: Callable[[], object] | None,
+    ) -> None:
         self._connections = connections
         self._intake = intake
         self._clock = clock
+        self._on_first = on_first
         self._unparsed = HourlyBudget(UNPARSED_PER_HOUR, clock)
 
     async def callback(self, request: Request) -> Response:
@@ -78,6 +91,9 @@ class Receiver:
         if not _proves_itself(settings, token, is_genuine(claims, _sign_key(settings), self._clock())):
             return Response(status_code=403)
         assert settings is not None  # noqa: S101 - nothing proves itself without
+        on_first, self._on_first = self._on_first, None
+        if on_first is not None:
+            on_first()
         if isinstance(content, dict):
             content = without_claim(content)
         event = await asyncio.to_thread(read_event, content) if len(body) > _LARGE else read_event(content)

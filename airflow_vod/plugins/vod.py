@@ -6,6 +6,7 @@ is it made.
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -38,4 +39,8 @@ class TencentVodPlugin(AirflowPlugin):
         """The web application."""
         from airflow_vod.plugins.app import create_app
 
-        return [{"name": "Tencent Cloud VOD", "app": create_app(), "url_prefix": URL_PREFIX}]
+        # Under load Python's garbage collector looks through all of Airflow every few seconds, which holds up everybody for
+        # a quarter of a second and more. What is there when callbacks begin to come stays anyway; this leaves it out from
+        # then on, as Airflow does before it forks. A server that gets no callbacks is left as it is.
+        app = create_app(on_first_callback=gc.freeze)
+        return [{"name": "Tencent Cloud VOD", "app": app, "url_prefix": URL_PREFIX}]

@@ -188,6 +188,20 @@ async def test_garbage_without_proof_is_not_kept(http: httpx.AsyncClient, inbox:
     assert inbox.list() == []
 
 
+async def test_the_first_that_proves_itself_is_told_of(inbox: InboxStore) -> None:
+    """What a server does once it receives callbacks, strangers do not set off, and it is done once."""
+    told: list[int] = []
+    app = create_app(
+        connections=Connections(SETTINGS.get), inbox=lambda: inbox, on_first_callback=lambda: told.append(1)
+    )
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://airflow/callbacks") as http:
+        assert (await http.post("/token/wrong", json=EVENT)).status_code == 403
+        assert told == []
+        for _ in range(2):
+            assert (await http.post(f"/token/{TOKEN}", json=EVENT)).status_code == 200
+    assert told == [1]
+
+
 async def test_too_large(http: httpx.AsyncClient, inbox: InboxStore) -> None:
     """A body beyond the limit is refused, whether or not it says so beforehand; one at the limit is read."""
 
