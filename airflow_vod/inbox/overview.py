@@ -50,7 +50,8 @@ class Overview:
         """See `InboxStore.history`."""
         statement, width = self._history, seconds / slices
         if queue is not None:
-            statement = statement.where(vod_event.c.queue == queue)
+            # Aside, for the index by time has less to go through than the one by queue, which knows no time.
+            statement = statement.where(self._database.dialect.aside(vod_event.c.queue) == queue)
         with self._database.read() as connection:
             now = connection.execute(select(self._database.now.label("now")), self._database.times()).scalar_one()
             start = now - seconds

@@ -1,7 +1,8 @@
 """What the page "VOD events" asks for, as JSON.
 
 Invariants: all of it reads the inbox, but for the replay; no answer grows beyond a page; and the content of an event, which
-strangers wrote, leaves as a text inside JSON, never as markup.
+strangers wrote, leaves as a text inside JSON, never as markup. Every open page asks every few seconds: what has to go through
+many events is counted once for all of them (see `answers`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pydantic import BaseModel, Field
 from airflow_vod.event_types import EVENT_TYPES
 from airflow_vod.inbox.lines import header_of, line_of
 from airflow_vod.inbox.values import is_id
+from airflow_vod.plugins.answers import Answers
 
 if TYPE_CHECKING:
     from airflow_vod.inbox import InboxStore, StoredEvent
@@ -27,6 +29,7 @@ PAGE = 50  # events
 _COLUMNS = {"queue", "event_type", "outcome", "unread", "unparsed"}
 EXPORTED = 100_000  # events at most
 _EXPORT_PAGE = 500
+_SLICES = 48  # of the chart
 
 
 class Filters(BaseModel):
@@ -71,6 +74,7 @@ class EventsApi:
 
     def __init__(self, inbox: Callable[[], InboxStore]) -> None:
         self._inbox = inbox
+        self._answers = Answers()
 
     def events(self, page: Annotated[Page, Query()]) -> dict[str, Any]:
         """List events, newest first."""
@@ -102,7 +106,7 @@ class EventsApi:
     def queues(self) -> dict[str, Any]:
         """Tell how each queue is doing: who pulls it, since when, and how much there is."""
         store = self._inbox()
-        health = [_health(store, queue) for queue in store.queues()]
+        health = self._answers.get("queues", lambda: [_health(store, queue) for queue in store.queues()])
         return {"now": time.time(), "queues": health, "event_types": sorted(EVENT_TYPES)}
 
     def history(
@@ -111,7 +115,8 @@ class EventsApi:
         """Tell how many events came over time, and how long they waited for their reader."""
         if queue is not None and not is_id(queue):
             raise HTTPException(404, "There is no such queue.")
-        slices = self._inbox().history(queue, seconds=hours * 3600, slices=48)
+        store = self._inbox()
+        slices = self._answers.get((queue, hours), lambda: store.history(queue, seconds=hours * 3600, slices=_SLICES))
         return {"now": time.time(), "hours": hours, "slices": [asdict(each) for each in slices]}
 
     def replay(self, what: Replay) -> dict[str, Any]:
