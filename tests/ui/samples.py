@@ -31,7 +31,8 @@ def fill(open_at: Callable[[Callable[[], float]], InboxStore], number: int = 400
             store.mark_read(QUEUE, [received.position], f"splices/scheduled__2026-11-{dice.randint(10, 23)}/wait")
     now[0] = end
     store.receive(QUEUE, [read_event(b"<html>502 Bad Gateway</html>")], "callback")
-    store.acquire_lease(QUEUE, "triggerer-1:4711:9f3a2c10", 86400, info={"last_pull_at": end - 1, "pulled": number})
+    says = {"last_pull_at": end - 1, "caught_up_at": end - 1, "in_queue": 0, "in_queue_at": end - 1, "pulled": number}
+    store.acquire_lease(QUEUE, "triggerer-1:4711:9f3a2c10", 86400, info=says)
     store.add_waiters(QUEUE, [Waiter(id="w1", vod_task_id="Concat-next", waiter="splices/scheduled__2026-11-23/wait")])
     store.close()
 

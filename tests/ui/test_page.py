@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.request
 from typing import Any
 from urllib.parse import urlencode
@@ -50,6 +51,33 @@ def test_an_event_is_seen_to_arrive(page: Page, airflow: Airflow) -> None:
     assert "unread" in (arrived.get_attribute("class") or "")
     expect(page.locator("#relays")).to_contain_text(QUEUE)
     expect(page.locator("#history .failed[height]:not([height='0'])").first).to_be_attached(timeout=15_000)
+
+
+@pytest.mark.parametrize(
+    ("queue", "says", "shown"),
+    [
+        ("silent", None, ["–"]),
+        ("young", {"last_pull_at": None, "caught_up_at": None, "in_queue": None, "in_queue_at": None}, ["–"]),
+        ("calm", {"last_pull_at": -2, "caught_up_at": -2, "in_queue": 1, "in_queue_at": -2}, ["1 event,", "caught up"]),
+        ("uncounted", {"last_pull_at": -2, "caught_up_at": -3}, ["caught up"]),
+        ("late", {"last_pull_at": -2, "caught_up_at": -300, "in_queue": 4711, "in_queue_at": -200}, ["4711", "behind"]),
+        ("never", {"last_pull_at": -2, "caught_up_at": None, "in_queue": 5, "in_queue_at": -20}, ["5 events, as of"]),
+    ],
+)
+def test_how_far_behind(
+    page: Page, store: InboxStore, queue: str, says: dict[str, float | None] | None, shown: list[str]
+) -> None:
+    """Each queue tells how much VOD still has and since when the relay is behind, as far as anybody knows."""
+    store.receive(queue, [read_event(splice(f"Concat-{queue}"))], "pull")
+    info = {name: value if value is None or value >= 0 else time.time() + value for name, value in (says or {}).items()}
+    store.acquire_lease(queue, "relay-1", 600, info=info)
+    card = page.locator(".card", has_text=f"Queue {queue}")
+    fact = card.locator("dt", has_text="In VOD's queue").locator("xpath=following-sibling::dd[1]")
+    for text in shown:
+        expect(fact).to_contain_text(text, timeout=15_000)
+    expect(fact).not_to_contain_text("undefined")
+    expect(fact).not_to_contain_text("NaN")
+    assert ("warn" in (card.get_attribute("class") or "").split()) is ("behind" in shown)
 
 
 def test_search_and_filters(page: Page, store: InboxStore) -> None:

@@ -3,6 +3,7 @@
 "use strict";
 
 const LIVE_EVERY = 5_000; // milliseconds
+const BEHIND = 10; // seconds without a pull that left nothing; less is a burst
 const SVG = "http://www.w3.org/2000/svg";
 const $ = (id) => document.getElementById(id);
 
@@ -148,17 +149,31 @@ async function showRelays() {
   for (const { queue } of queues) if (!known.has(queue)) $("queue").append(element("option", { value: queue, text: queue }));
 }
 
+// Each of these numbers may be missing: where nothing has been pulled yet, and where VOD does not say.
+const isBehind = (relay) => Boolean(relay.caught_up_at) && relay.last_pull_at - relay.caught_up_at > BEHIND;
+
+function inQueue(relay) {
+  const { in_queue: count, in_queue_at: when, caught_up_at: caughtUp } = relay;
+  const parts = [];
+  if (Number.isFinite(count)) parts.push(`${count} event${count === 1 ? "" : "s"}${when ? `, as of ${ago(when)}` : ""}`);
+  if (isBehind(relay)) parts.push(`behind for ${span(Date.now() / 1000 + skew - caughtUp)}`);
+  else if (caughtUp) parts.push(`caught up ${ago(caughtUp)}`);
+  return parts.join("; ") || "–";
+}
+
 function card(queue) {
   const idle = queue.waiters > 0 && !queue.holder;
   const facts = [
     ["Pulled by", queue.holder ? `${queue.holder}, for ${span(Date.now() / 1000 + skew - queue.held_since)}` : "nobody now"],
     ["Last pull", queue.holder ? ago(queue.relay.last_pull_at) : "–"],
+    ["In VOD's queue", inQueue(queue.relay)],
     ["Newest event", ago(queue.newest)],
     ["Unread", `${queue.unread} of ${queue.events}${queue.unparsed ? `, ${queue.unparsed} not readable` : ""}`],
     ["Waiters", idle ? `${queue.waiters}, and nobody pulls` : queue.waiters],
   ];
   const list = element("dl", {}, ...facts.flatMap(([name, text]) => [element("dt", { text: name }), element("dd", { text })]));
-  return element("div", { className: `card ${queue.holder ? "good" : idle ? "warn" : ""}` }, element("strong", { text: `Queue ${queue.queue}` }), list);
+  const state = idle || isBehind(queue.relay) ? "warn" : queue.holder ? "good" : "";
+  return element("div", { className: `card ${state}` }, element("strong", { text: `Queue ${queue.queue}` }), list);
 }
 
 async function showHistory() {

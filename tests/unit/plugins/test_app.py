@@ -111,7 +111,8 @@ async def test_export(http: httpx.AsyncClient) -> None:
 
 async def test_health_and_history(http: httpx.AsyncClient, inbox: InboxStore) -> None:
     """Who pulls, how much there is, and what came over time; of a lease that has run out nothing is told."""
-    inbox.acquire_lease("host:1/7", "relay-1", 60, info={"last_pull_at": 1.0})
+    says = {"last_pull_at": 9.0, "caught_up_at": 1.0, "in_queue": 12, "in_queue_at": 8.0}
+    inbox.acquire_lease("host:1/7", "relay-1", 60, info=says)
     inbox.receive("idle", [concat_event("x")], "callback")
     inbox.acquire_lease("idle", "gone", 0.0)
     health = {each["queue"]: each for each in (await http.get("/api/queues")).json()["queues"]}
@@ -120,8 +121,8 @@ async def test_health_and_history(http: httpx.AsyncClient, inbox: InboxStore) ->
         4,
         1,
     )
-    assert health["host:1/7"]["relay"] == {"last_pull_at": 1.0}
-    assert health["idle"]["holder"] is None
+    assert health["host:1/7"]["relay"] == says
+    assert (health["idle"]["holder"], health["idle"]["relay"]) == (None, {})
     history = (await http.get("/api/history", params={"queue": "idle"})).json()["slices"]
     assert sum(each["events"] for each in history) == 1
     assert (await http.get("/api/history", params={"queue": "\x00"})).status_code == 404
