@@ -1,4 +1,4 @@
-"""An Airflow of real processes: API server, scheduler, DAG processor and triggerers, over PostgreSQL.
+"""An Airflow of real processes: API server, scheduler, DAG processor and triggerers over PostgreSQL, or an API server alone.
 
 Invariant: it has its own AIRFLOW_HOME, database, port and keys, and no process of it outlives its `with`.
 """
@@ -12,7 +12,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
@@ -21,6 +22,7 @@ from sqlalchemy import MetaData, create_engine, select, text
 
 from tests import airflow_home
 from tests.acceptance.processes import ROOT, Process
+from tests.airflow_fixtures import INBOX_OPTION
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -32,7 +34,7 @@ class Airflow:
     """Starts and ends components by name, triggers runs, and reads what came of them.
 
     :param home: an empty folder.
-    :param database_url: SQLAlchemy URL of an empty PostgreSQL database (psycopg).
+    :param database_url: SQLAlchemy URL of an empty PostgreSQL database (psycopg), or of a SQLite file.
     :param settings: environment variables besides its own.
     """
 
@@ -206,6 +208,26 @@ class Airflow:
         parts = [process.output for process in self.processes.values()]
         parts += [file.read_text(errors="replace") for file in (self.home / "logs").rglob("*") if file.is_file()]
         return "\n".join([*parts, rows(self.engine)])
+
+
+@contextmanager
+def api_server(home: Path, inbox_url: str, settings: Mapping[str, str]) -> Iterator[Airflow]:
+    """Run an Airflow that is an API server alone, over SQLite.
+
+    :param home: an empty folder.
+    :param inbox_url: SQLAlchemy URL of the inbox.
+    :param settings: environment variables besides its own.
+    """
+    database = f"sqlite:///{home / 'airflow.db'}"
+    own = {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": database.replace("sqlite:", "sqlite+aiosqlite:"),
+        INBOX_OPTION: inbox_url,
+    }
+    with Airflow(home, database, own | settings) as airflow:
+        airflow_home.migrate(home)
+        airflow.start("api-server")
+        airflow.wait(lambda: bool(airflow.health()), 120)
+        yield airflow
 
 
 def rows(engine: Engine) -> str:

@@ -11,9 +11,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from airflow_vod.inbox import InboxStore
-from tests import airflow_home
-from tests.acceptance.airflow import Airflow
-from tests.airflow_fixtures import INBOX_OPTION
+from tests.acceptance.airflow import Airflow, api_server
 
 USERS = {"admin": "admin-password", "viewer": "viewer-password"}
 TOKEN = "a-token-that-no-log-shows"
@@ -31,22 +29,16 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InboxStore]:
 def airflow(store: InboxStore, tmp_path_factory: pytest.TempPathFactory, airflow_db: None) -> Iterator[Airflow]:
     """An API server that asks for a login."""
     home = tmp_path_factory.mktemp("home")
-    database = f"sqlite:///{home / 'airflow.db'}"
     passwords = home / "passwords.json"
     passwords.write_text(json.dumps(USERS))
     connection = {"conn_type": "tencent_vod", "extra": {"sub_app_id": 1500012345, "callback_token": TOKEN}}
     settings = {
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": database.replace("sqlite:", "sqlite+aiosqlite:"),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{name}" for name in USERS),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
         "AIRFLOW_CONN_VOD_DEFAULT": json.dumps(connection),
-        INBOX_OPTION: f"sqlite:///{store.url.partition(':///')[2]}",
     }
-    with Airflow(home, database, settings) as airflow:
-        airflow_home.migrate(home)
-        airflow.start("api-server")
-        airflow.wait(lambda: bool(airflow.health()), 90)
+    with api_server(home, store.url, settings) as airflow:
         yield airflow
 
 
