@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
+import psutil
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -91,7 +93,11 @@ class Process:
         return status
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
-        """Send a signal to it and its children."""
+        """Send a signal to it and its children; SIGKILL also to those that have left its group, as Airflow's tasks do."""
+        if number is signal.SIGKILL and self._process.poll() is None:
+            for child in psutil.Process(self._process.pid).children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.kill()
         if self._process.poll() is None or number is signal.SIGKILL:
             try:
                 os.killpg(self._process.pid, number)
