@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from airflow_vod.emulator.server import Emulator
 
 SECRET_ID, SECRET_KEY = "AKIDtest", "key-of-the-test"
+EVENT = {"EventType": "ConcatComplete", "ConcatCompleteEvent": {"TaskId": "Concat-1", "FileInfoSet": []}}
 
 
 def sign(

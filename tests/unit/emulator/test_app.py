@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from http.client import HTTPException, RemoteDisconnected
 from typing import Any
 
@@ -12,16 +11,7 @@ import pytest
 
 from airflow_vod.emulator import Emulator, EmulatorOptions, ManualClock
 
-from .helpers import Wire, read
-
-EVENT = {"EventType": "ConcatComplete", "ConcatCompleteEvent": {"TaskId": "Concat-1", "FileInfoSet": []}}
-
-
-@pytest.fixture
-def vod() -> Iterator[Emulator]:
-    """An emulator whose time stands still."""
-    with Emulator(clock=ManualClock(), options=EmulatorOptions(null_fields=False)) as vod:
-        yield vod
+from .helpers import EVENT, Wire, read
 
 
 def test_the_content_type_is_exactly_json(vod: Emulator):

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from airflow_vod.emulator import Emulator, EmulatorOptions, ManualClock
+from airflow_vod.emulator import Emulator, ManualClock
 
-from .helpers import Wire
-
-EVENT = {"EventType": "ConcatComplete", "ConcatCompleteEvent": {"TaskId": "Concat-1", "FileInfoSet": []}}
-
-
-@pytest.fixture
-def vod() -> Iterator[Emulator]:
-    """An emulator whose time stands still."""
-    with Emulator(clock=ManualClock(), options=EmulatorOptions(null_fields=False)) as vod:
-        yield vod
+from .helpers import EVENT, Wire
 
 
 def test_other_processes_can_publish(vod: Emulator):

@@ -1,0 +1,16 @@
+"""What several tests of a running emulator begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from airflow_vod.emulator import Emulator, EmulatorOptions, ManualClock
+
+
+@pytest.fixture
+def vod() -> Iterator[Emulator]:
+    """An emulator whose time stands still."""
+    with Emulator(clock=ManualClock(), options=EmulatorOptions(null_fields=False)) as vod:
+        yield vod
