@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
@@ -28,7 +30,15 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InboxStore]:
 @pytest.fixture(scope="session")
 def airflow(store: InboxStore, tmp_path_factory: pytest.TempPathFactory, airflow_db: None) -> Iterator[Airflow]:
     """An API server that asks for a login."""
-    home = tmp_path_factory.mktemp("home")
+    with serve(tmp_path_factory.mktemp("home"), store.url) as airflow:
+        yield airflow
+
+
+def serve(home: Path, inbox_url: str) -> AbstractContextManager[Airflow]:
+    """Run an API server that asks for a login.
+
+    :param home: an empty folder.
+    """
     passwords = home / "passwords.json"
     passwords.write_text(json.dumps(USERS))
     connection = {"conn_type": "tencent_vod", "extra": {"sub_app_id": 1500012345, "callback_token": TOKEN}}
@@ -38,13 +48,19 @@ def airflow(store: InboxStore, tmp_path_factory: pytest.TempPathFactory, airflow
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
         "AIRFLOW_CONN_VOD_DEFAULT": json.dumps(connection),
     }
-    with api_server(home, store.url, settings) as airflow:
-        yield airflow
+    return api_server(home, inbox_url, settings)
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium, or the one that ``CHROMIUM`` names."""
+    """One browser for all."""
+    with chromium() as browser:
+        yield browser
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Start Debian's Chromium, or the one that ``CHROMIUM`` names."""
     path = os.environ.get("CHROMIUM") or shutil.which("chromium")
     assert path, "There is no chromium: `apt-get install chromium`, or set CHROMIUM to one."
     with sync_playwright() as playwright:

@@ -152,13 +152,14 @@ async function showRelays() {
 // Each of these numbers may be missing: where nothing has been pulled yet, and where VOD does not say.
 const isBehind = (relay) => Boolean(relay.caught_up_at) && relay.last_pull_at - relay.caught_up_at > BEHIND;
 
-function inQueue(relay) {
-  const { in_queue: count, in_queue_at: when, caught_up_at: caughtUp } = relay;
-  const parts = [];
-  if (Number.isFinite(count)) parts.push(`${count} event${count === 1 ? "" : "s"}${when ? `, as of ${ago(when)}` : ""}`);
-  if (isBehind(relay)) parts.push(`behind for ${span(Date.now() / 1000 + skew - caughtUp)}`);
-  else if (caughtUp) parts.push(`caught up ${ago(caughtUp)}`);
-  return parts.join("; ") || "–";
+function inQueue({ in_queue: count, in_queue_at: when }) {
+  if (!Number.isFinite(count)) return "–";
+  return `${count} event${count === 1 ? "" : "s"}${when ? `, as of ${ago(when)}` : ""}`;
+}
+
+function caughtUp(relay) {
+  if (isBehind(relay)) return `no, behind for ${span(Date.now() / 1000 + skew - relay.caught_up_at)}`;
+  return relay.caught_up_at ? ago(relay.caught_up_at) : "–";
 }
 
 function card(queue) {
@@ -167,6 +168,7 @@ function card(queue) {
     ["Pulled by", queue.holder ? `${queue.holder}, for ${span(Date.now() / 1000 + skew - queue.held_since)}` : "nobody now"],
     ["Last pull", queue.holder ? ago(queue.relay.last_pull_at) : "–"],
     ["In VOD's queue", inQueue(queue.relay)],
+    ["Caught up", caughtUp(queue.relay)],
     ["Newest event", ago(queue.newest)],
     ["Unread", `${queue.unread} of ${queue.events}${queue.unparsed ? `, ${queue.unparsed} not readable` : ""}`],
     ["Waiters", idle ? `${queue.waiters}, and nobody pulls` : queue.waiters],
