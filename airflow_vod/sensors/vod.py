@@ -148,6 +148,7 @@ class VodSensor(BaseSensorOperator):
         try:
             return self._defer(context) if self.deferrable else super().execute(context)
         except (VodError, AirflowSensorTimeout) as error:
+            self._end_of_wait(context)
             # Airflow skips these in some modes only.
             if self.never_fail:
                 raise AirflowSkipException(str(error)) from error
@@ -177,8 +178,7 @@ class VodSensor(BaseSensorOperator):
     def poke(self, context: Context) -> PokeReturnValue | bool:
         """Look into the inbox; bring it up to date where no other process does; look again."""
         if self._ending:
-            with contextlib.suppress(InboxError):
-                self._unlist_wait(context)
+            self._end_of_wait(context)
             raise AirflowException("Airflow ended this task while it waited.")
         try:
             if result := self._look(context):
@@ -194,6 +194,10 @@ class VodSensor(BaseSensorOperator):
         except (VodApiError, InboxUnavailableError) as error:
             self._note_trouble(error)
             return False
+
+    def _end_of_wait(self, context: Context) -> None:
+        with contextlib.suppress(VodError):
+            self._unlist_wait(context)
 
     _ending = False
 

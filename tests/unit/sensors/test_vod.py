@@ -303,6 +303,13 @@ def test_a_timeout_says_what_was_seen(vod: Vod, mode: dict[str, Any]) -> None:
         assert re.search("Nobody pulls the queue now; last .+ s ago.* VOD itself was last asked .+ s ago", said)
 
 
+def test_who_has_timed_out_waits_no_more(vod: Vod, mode: dict[str, Any]) -> None:
+    """After its timeout a sensor is not listed as waiter."""
+    wait(mode, timeout=0.5)
+    while vod.store.waiters(vod.queue):  # a watch writes that down within its next second
+        time.sleep(0.05)
+
+
 def test_a_late_event_does_not_undo_a_timeout(vod: Vod, mode: dict[str, Any]) -> None:
     """The event of a task that timed out stays in the queue or the inbox, and ends a second run at once."""
     assert wait(mode, timeout=0.3).state == "failed"
