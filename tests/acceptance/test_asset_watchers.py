@@ -149,7 +149,9 @@ def test_each_dag_gets_its_own(airflow: Airflow, vod: Emulator) -> None:
     airflow.wait(lambda: {name: len(asset_events(airflow, name)) for name in TYPES} == wanted, 120)
     for name in TYPES:
         assert {event["event_type"] for event in asset_events(airflow, name)} == {name}
-    airflow.wait(lambda: all(query(airflow, f"SELECT 1 FROM dag_run WHERE dag_id = 'on_{name}'") for name in TYPES), 120)
+    airflow.wait(
+        lambda: all(query(airflow, f"SELECT 1 FROM dag_run WHERE dag_id = 'on_{name}'") for name in TYPES), 120
+    )
     assert len(airflow.triggers()) == len(TYPES) + 2
 
 
