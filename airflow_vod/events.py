@@ -135,17 +135,26 @@ def read_event(body: Any) -> VodEvent | UnparsedEvent:
 
 def _kept(body: Any) -> Any:
     """Make what cannot be read storable, whole: as JSON, or as text where it is too deep or too big for an event."""
-    try:
-        return _clean(_load(body))
-    except EventParseError:
-        pass
+    with contextlib.suppress(EventParseError):
+        body = _load(body)  # from here on a callback's text is the same as what the queue has loaded
+        return _clean(body)
     if isinstance(body, bytes | bytearray):
         body = body.decode("utf-8", "backslashreplace")
     if not isinstance(body, str):
         # What is no JSON at all comes by no queue and no callback: to name its parts will do.
         with contextlib.suppress(TypeError, ValueError, RecursionError):
-            body = json.dumps(_content(body) if isinstance(body, dict) else body, sort_keys=True)
+            content = _content(body) if isinstance(body, dict) else body
+            body = json.dumps(_without_nulls(content), sort_keys=True)
     return _clean(body, strict=False)
+
+
+def _without_nulls(value: Any) -> Any:
+    """Leave out what the queue adds to an event: the fields of all other types."""
+    if isinstance(value, dict):
+        return {name: _without_nulls(item) for name, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value if item is not None]
+    return value
 
 
 def event_of_detail(detail: Mapping[str, Any], vod_task_id: str) -> VodEvent | None:

@@ -395,6 +395,14 @@ def test_what_is_too_deep_is_kept_whole():
     assert json.loads(first.raw)["XEvent"] == nested(1)
 
 
+def test_what_is_too_deep_is_one_event_by_any_road():
+    """Neither the queue's handle and empty fields nor the form of a callback's body make another event of it."""
+    content = {"EventType": "X", "XEvent": nested(1)}
+    queued = content | {"EventHandle": "h", "FileUploadEvent": None, "YEvent": {"Nothing": None}}
+    called_back = json.dumps(content | {"YEvent": {}, "Sign": "s", "T": 1})
+    assert read_event(queued).key == read_event(called_back).key == read_event(called_back.encode()).key
+
+
 def nested(leaf: int) -> dict:
     """An object far deeper than VOD's."""
     value: dict = {"leaf": leaf}
