@@ -110,7 +110,11 @@ class Pipeline:
         """Renew the lease in time, or try to get it. Each step answers after how many seconds to come back at the latest."""
         now = self.relay.clock()
         self._tell_who_leads()
-        if self._stopping.is_set() or self._renewing:
+        if self._stopping.is_set():
+            return _NEVER
+        if self._leading:
+            self._look_around()
+        if self._renewing:
             return _NEVER
         if now < self._renew_at:
             return self._renew_at - now
@@ -119,8 +123,6 @@ class Pipeline:
             self._workers.start(self.relay.release_lease, self._lease_given_up)
             return _NEVER
         self._workers.start(self.relay.acquire_lease, self._lease_answered)
-        if self._leading:
-            self._look_around()
         return _NEVER
 
     def _look_around(self) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from airflow_vod.emulator.content import concat_complete
 from airflow_vod.events import parse_event
@@ -49,6 +49,10 @@ class Rows:
         """Add blocks until there are so many events."""
         while (self.end - self.first) * BLOCK < events:
             self._add()
+        database = self.store._database
+        if database.engine.dialect.name == "postgresql":  # which does so by itself a minute after so many rows have come
+            with database.write() as connection:
+                connection.execute(text("ANALYZE vod_event"))
 
     def prune(self) -> None:
         """Remove the oldest block."""
