@@ -50,8 +50,8 @@ class Rows:
         while (self.end - self.first) * BLOCK < events:
             self._add()
         database = self.store._database
-        if database.engine.dialect.name == "postgresql":  # which does so by itself a minute after so many rows have come
-            with database.write() as connection:
+        if database.engine.dialect.name == "postgresql":
+            with database.write() as connection:  # as it does by itself a minute after so many rows have come
                 connection.execute(text("ANALYZE vod_event"))
 
     def prune(self) -> None:
