@@ -28,6 +28,7 @@ from airflow_vod.exceptions import (
     VodApiError,
     VodAuthenticationError,
     VodInvalidRequestError,
+    VodSettingsError,
     VodThrottledError,
     VodTransientError,
 )
@@ -198,13 +199,20 @@ def _excerpt(body: bytes) -> str:
 
 
 def _pool(settings: VodSettings) -> urllib3.PoolManager:
-    """Make the connection pool: TLS verification as set, proxy as given or from the environment."""
+    """Make the connection pool: TLS verification as set, proxy as given or from the environment.
+
+    :raises VodSettingsError: on this machine they cannot be as they are set.
+    """
     options: dict[str, Any] = {"num_pools": 2, "maxsize": 64}
     if settings.scheme == "https":
         if settings.verify is False:
             options["cert_reqs"] = "CERT_NONE"
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         else:
+            if isinstance(settings.verify, str) and not os.path.isfile(settings.verify):
+                raise VodSettingsError(
+                    f"verify is {settings.verify!r}, but this machine has no such file. Give the path of a CA file, or true."
+                )
             authorities = settings.verify if isinstance(settings.verify, str) else os.environ.get("SSL_CERT_FILE")
             options |= {"cert_reqs": "CERT_REQUIRED", "ca_certs": authorities or certifi.where()}
     proxy = settings.proxy
@@ -212,9 +220,16 @@ def _pool(settings: VodSettings) -> urllib3.PoolManager:
         proxy = urllib.request.getproxies().get(settings.scheme)
     if not proxy:
         return urllib3.PoolManager(**options)
-    user = urllib3.util.parse_url(proxy).auth
-    headers = urllib3.make_headers(proxy_basic_auth=user) if user else None
-    return urllib3.ProxyManager(proxy, proxy_headers=headers, **options)
+    try:
+        user = urllib3.util.parse_url(proxy).auth
+        headers = urllib3.make_headers(proxy_basic_auth=user) if user else None
+        return urllib3.ProxyManager(proxy, proxy_headers=headers, **options)
+    except (urllib3.exceptions.HTTPError, ValueError):
+        where = "of the connection" if settings.proxy else "that the environment names"
+        raise VodSettingsError(
+            f"The proxy {where} is no URL of a proxy; it is not shown, because it may hold a password. Write "
+            "http://user:password@host:port, with special characters of the password as %XX."
+        ) from None
 
 
 class _Credential:
@@ -239,6 +254,9 @@ class _Credential:
         if isinstance(error, TencentCloudSDKException) and error.code in ("ClientNetworkError", "ServerNetworkError"):
             raise VodTransientError("Credentials", str(error.code), "the credential service did not answer") from None
         code = str(getattr(error, "code", None) or type(error).__name__)
+        typed = api_error("Credentials", code, "the credential service did not answer")
+        if isinstance(typed, VodTransientError) or isinstance(error, ValueError):  # HTML instead of JSON
+            raise VodTransientError("Credentials", code, "the credential service did not answer") from None
         raise VodAuthenticationError(
             "Credentials",
             code,
@@ -409,10 +427,22 @@ def _profile(settings: VodSettings) -> ClientProfile:
     return ClientProfile(httpProfile=http, language="en-US")
 
 
+def _load(content: bytes) -> Any:
+    """Load an answer. One event with a cut character, a raw tab or a number without end must not keep the others out."""
+    try:
+        return json.loads(content)
+    except ValueError:
+        return json.loads(content.decode("utf-8", "replace"), strict=False, parse_int=_number)
+
+
+def _number(digits: str) -> int | str:
+    return int(digits) if len(digits) < 4000 else digits
+
+
 def _response(action: str, content: bytes) -> dict[str, Any]:
     """Take the ``Response`` object out of an answer, or raise the error in it."""
     try:
-        response = json.loads(content)["Response"]
+        response = _load(content)["Response"]
         if not isinstance(response, dict):
             raise TypeError
     except (ValueError, KeyError, TypeError, RecursionError):

@@ -80,6 +80,9 @@ def examine(
     secret = settings.callback_sign_key or settings.callback_token
     wanted = mode or ("PUSH" if secret else "PULL")
     findings = [Finding("ok", f"Connection {conn_id}: queue {settings.queue}, events are to come by {_roads(wanted)}.")]
+    if settings.sub_app_id is None:
+        text = "The connection names no sub_app_id: this is the primary application. Accounts since 2023-12-25 must name one."
+        findings.append(Finding("note", text))
     findings += _inbox()
     if wanted == "PUSH" and not secret:
         findings.append(
@@ -93,7 +96,11 @@ def examine(
     try:
         config = client.describe_event_config()
         changes = _changes(config, wanted, url, settings)
-        if fix and changes:
+        if fix and "NotificationUrl" in changes and not _can_be_reached(url):
+            shown = _without_token(url, settings)
+            text = f"Nothing was changed: VOD cannot reach {shown}. Give --base-url https://…, or set [api] base_url."
+            findings.append(Finding("wrong", text))
+        elif fix and changes:
             client.modify_event_config(**changes)
             config = client.describe_event_config()
             findings.append(Finding("ok", f"Set {', '.join(sorted(changes))} of the application."))
@@ -164,7 +171,10 @@ def _config(config: dict[str, Any], wanted: str, url: str, settings: VodSettings
         yield from _url(str(config.get("NotificationUrl") or ""), url, settings)
     for switch, event_type in _SWITCHES.items():
         state = config.get(switch)
-        will = "arrive" if state == "ON" else f"do not arrive: {switch} is {state}"
+        off = (
+            f"do not arrive: {switch} is {state}. Who needs them ticks them in the VOD console, under callback settings"
+        )
+        will = "arrive" if state == "ON" else off
         yield Finding("ok" if state == "ON" else "note", f"Events {event_type} {will}.")
     yield Finding(
         "note",
@@ -185,11 +195,19 @@ def _url(configured: str, url: str, settings: VodSettings) -> Iterator[Finding]:
     if parts.scheme != "https":
         text = "The callback URL is not https: whoever reads along can use a signature or token that was seen."
         yield Finding("warning", text)
-    if parts.hostname in ("localhost", "127.0.0.1", "::1"):
-        yield Finding("warning", f"VOD cannot reach {parts.hostname}. Give --base-url, or set [api] base_url.")
+    if not _can_be_reached(url):
+        yield Finding("wrong", f"VOD cannot reach {parts.hostname or shown}. Give --base-url, or set [api] base_url.")
     if settings.callback_sign_key is None:
         text = "The URL itself holds the secret: proxies may write it to their logs. A SignKey is better, where VOD offers it."
         yield Finding("note", text)
+
+
+def _can_be_reached(url: str) -> bool:
+    """Whether an URL may lead anywhere from outside this machine."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    here = host in ("localhost", "::1") or host.endswith(".localhost") or host.startswith(("127.", "0."))
+    return parts.scheme in ("http", "https") and bool(host) and not here
 
 
 def _without_token(url: str, settings: VodSettings) -> str:

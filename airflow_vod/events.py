@@ -197,6 +197,11 @@ def is_unfinished(status: Any) -> bool:
     return isinstance(status, str) and status.upper() in UNFINISHED
 
 
+def is_identifier(text: str) -> bool:
+    """Say whether an event could have this as an id."""
+    return _IDENTIFIER.fullmatch(text) is not None
+
+
 _NOT_CONTENT = frozenset({"EventHandle", "Sign", "T"})
 """What differs between two deliveries of one event: the event handle, and the callback's signature with its expiry."""
 

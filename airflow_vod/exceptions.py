@@ -2,6 +2,7 @@
 
     VodError                      anything below
     ├── VodSettingsError          a connection or setting that cannot work as it is written
+    │   └── VodConnectionError        a connection that Airflow does not know, or cannot read now: it says the same of both
     ├── VodApiError               the VOD API refused, or could not be reached
     │   ├── VodAuthenticationError    credentials or permission: waiting does not help
     │   ├── VodInvalidRequestError    the request itself is wrong: waiting does not help
@@ -28,6 +29,10 @@ class VodError(Exception):
 
 class VodSettingsError(VodError, ValueError):
     """A connection or setting cannot work as it is written; the message names the field, the value and the remedy."""
+
+
+class VodConnectionError(VodSettingsError):
+    """Airflow does not know the connection, or cannot read it now: it says the same of both."""
 
 
 class VodApiError(VodError):

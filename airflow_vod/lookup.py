@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_vod.events import is_identifier
 from airflow_vod.exceptions import VodSettingsError
 from airflow_vod.results import Outcome, TaskResult, result_of
 
@@ -87,10 +88,15 @@ def vod_task_ids(value: Any) -> list[str]:
     ids = [value] if isinstance(value, str) or not isinstance(value, Sequence) else list(value)
     for vod_task_id in ids:
         # "None" is what a template makes of an XCom that is not there.
-        if not isinstance(vod_task_id, str) or vod_task_id.strip() in ("", "None") or len(vod_task_id) > 255:
+        if not isinstance(vod_task_id, str) or vod_task_id.strip() in ("", "None") or not is_identifier(vod_task_id):
             raise VodSettingsError(
                 f"vod_task_id is {vod_task_id!r:.300} after templating, but must be the id that VOD gave the task. "
                 "Check the template, or the task whose output it takes."
+            )
+        if vod_task_id.lstrip()[:1] in ("[", "{", "("):
+            raise VodSettingsError(
+                f"vod_task_id is {vod_task_id!r:.300} after templating: a list or dictionary that a template made a text of. "
+                "Give the task's own output, `task.output`, or set render_template_as_native_obj=True on the DAG."
             )
     if not ids:
         raise VodSettingsError("vod_task_id is an empty list: there is nothing to wait for.")

@@ -6,7 +6,9 @@ as strings, exactly, and nothing is parsed out of an id.
 
 from __future__ import annotations
 
+import difflib
 import json
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -159,6 +161,21 @@ def told_briefly(stored: StoredEvent) -> dict[str, Any]:
     return event
 
 
+def types_that_end_tasks(event_type: str | Sequence[str]) -> list[str]:
+    """Check the event types for which somebody waits who waits for the end of a VOD task.
+
+    :raises VodSettingsError: one cannot end a task, so the wait would have no end.
+    """
+    names = list(_event_types(event_type))
+    for name in names:
+        row = EVENT_TYPES.get(name)
+        if row is not None and not row.ends_task:
+            raise VodSettingsError(
+                f"event_type holds {name}, which ends no VOD task; VodEventSensor waits for such events."
+            )
+    return names
+
+
 def _event_types(event_type: Any) -> Iterator[str]:
     given = [event_type] if isinstance(event_type, str) else event_type
     if given is None:
@@ -176,6 +193,9 @@ def _event_types(event_type: Any) -> Iterator[str]:
         # A type that is not in the table may be a new one of VOD's; one that differs by case only cannot.
         if name not in EVENT_TYPES and name.lower() in known:
             raise VodSettingsError(f"event_type holds {name!r}; VOD writes it {known[name.lower()]}.")
+        if name not in EVENT_TYPES and (close := difflib.get_close_matches(name, EVENT_TYPES, 1, 0.9)):
+            text = f"VOD's documents know no event type {name!r}; did you mean {close[0]!r}?"
+            warnings.warn(text, UserWarning, stacklevel=2)
         yield name
 
 

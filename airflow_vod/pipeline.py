@@ -119,11 +119,14 @@ class Pipeline:
         if now < self._renew_at:
             return self._renew_at - now
         self._renewing = True
-        if self._leading and not self._pulls and self._pull_trouble.lasts_since < now - YIELD_AFTER:
+        if self._gives_up(now) and not self._expected_pulls(now):
             self._workers.start(self.relay.release_lease, self._lease_given_up)
             return _NEVER
         self._workers.start(self.relay.acquire_lease, self._lease_answered)
         return _NEVER
+
+    def _gives_up(self, now: float) -> bool:
+        return self._leading and self._pull_trouble.lasts_since < now - YIELD_AFTER
 
     def _look_around(self) -> None:
         """Do what the one relay of a queue does now and then."""
@@ -185,6 +188,8 @@ class Pipeline:
         if self._stopping.is_set() or not self._in_use or not self.relay.holds_lease():
             return _NEVER
         if self._inbox_trouble.lasts or self._lags(self._uncommitted) or self._lags(self._unconfirmed):
+            return _NEVER
+        if self._gives_up(now):
             return _NEVER
         if pause := self._pull_trouble.pause(now):
             return pause
@@ -346,8 +351,14 @@ class _Workers:
         self._open += 1
         self._work.put((work, then))
         if self._open > len(self._threads):
-            self._threads.append(threading.Thread(target=self._serve, name=self._name))
-            self._threads[-1].start()
+            thread = threading.Thread(target=self._serve, name=self._name)
+            try:
+                thread.start()
+            except RuntimeError:  # the machine has no thread left: those that are there will do it in turn
+                if not self._threads:
+                    raise
+            else:
+                self._threads.append(thread)
 
     def take_notes(self, timeout: float) -> None:
         """Wait until some work is done or `wake` is called, and take all notes that are there: one commit serves many pulls.

@@ -18,6 +18,7 @@ CONFIRM_POLICIES = ("all", "awaited")
 _ENDPOINT = re.compile(
     r"(?:(?P<scheme>[A-Za-z]+)://)?(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>\d{1,5}))?/?"
 )
+_PROXY = re.compile(r"https?://[^\s/]+", re.IGNORECASE)
 _SIGN_KEY = re.compile(r"[A-Za-z0-9]{1,32}")
 _CALLBACK_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,128}")
 
@@ -85,6 +86,8 @@ class VodSettings:
             raise VodSettingsError(f"confirm_policy must be one of {CONFIRM_POLICIES}, not {self.confirm_policy!r}.")
         if not isinstance(self.verify, (bool, str)):
             raise VodSettingsError(f"verify must be true, false or the path of a CA file, not {self.verify!r}.")
+        if self.proxy is not None and not _PROXY.match(self.proxy):  # not shown: it may hold a password
+            raise VodSettingsError("proxy must be http://host:port or https://host:port, possibly with user:password@.")
         if not _is_word(self.callback_sign_key, _SIGN_KEY):
             raise VodSettingsError("callback_sign_key must be 1 to 32 letters and digits, as VOD's SignKey is.")
         if not _is_word(self.callback_token, _CALLBACK_TOKEN):

@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 
 from airflow_vod import metrics
-from airflow_vod.exceptions import InboxError, InboxUnavailableError
+from airflow_vod.exceptions import InboxUnavailableError
 from airflow_vod.hooks.vod import VodHook, inbox_retention, inbox_url, open_inbox
 
 if TYPE_CHECKING:
@@ -180,6 +180,8 @@ class Watch:
         """
         with self._lock:
             if not self.alive:
+                if self._failure is not None:  # it ended before anybody could wait: another one would do the same
+                    raise self._failure.with_traceback(None)
                 return False
             self._waiters.add(waiter)
             if isinstance(waiter, Follower):
@@ -252,7 +254,7 @@ class Watch:
         threads = [
             run_in_thread(pipeline, self._relay_ended),
             threading.Thread(target=self._listen, name=f"vod-news {self.queue}"),
-            threading.Thread(target=self._questions.run, name=f"vod-questions {self.queue}"),
+            threading.Thread(target=self._ask, name=f"vod-questions {self.queue}"),
         ]
         for thread in threads[1:]:
             thread.start()
@@ -270,6 +272,13 @@ class Watch:
 
     def _relay_ended(self, error: BaseException | None) -> None:
         if error is not None:
+            self._failure = error
+            self._wake.set()
+
+    def _ask(self) -> None:
+        try:
+            self._questions.run()
+        except BaseException as error:
             self._failure = error
             self._wake.set()
 
@@ -342,6 +351,7 @@ class Watch:
         :param limit: of changes, so that the news do not have to wait for long.
         """
         from airflow_vod.inbox import Waiter as WaiterRow
+        from airflow_vod.inbox.values import is_id
 
         with self._lock:
             changed, self._changed = self._changed[:limit], self._changed[limit:] if limit else []
@@ -349,6 +359,8 @@ class Watch:
         for name, vod_task_id in dict.fromkeys((each.name, task) for each in changed for task in each.vod_task_ids):
             # A trigger that was taken over by another triggerer, or back, is the same waiter: what counts is who waits now.
             waiter = self._find(name, vod_task_id)
+            if not is_id(vod_task_id):
+                continue  # no event can have it; its own trigger says so
             if waiter is None:
                 gone.append(WaiterRow.of(name, vod_task_id).id)
             else:
@@ -412,7 +424,7 @@ class Watch:
             self._ending.set()
             waiters = self._waiters.copy()
             self._forget(waiters)
-        with contextlib.suppress(InboxError):
+        with contextlib.suppress(Exception):  # whatever it is, those who wait must hear of the end
             self._write_changes()
         error = self._failure or InboxUnavailableError("The process that waited is ending.")
         _call([(waiter, functools.partial(waiter.fail, error)) for waiter in waiters])
@@ -446,7 +458,7 @@ def _end_all() -> None:
         watch.join(max(0.0, give_up_at - time.monotonic()))
 
 
-_watches: dict[str, Watch] = {}  # by queue
+_watches: dict[VodSettings, Watch] = {}  # two connections to one queue, or one that was edited, have one each
 _watches_lock = threading.Lock()
 _resolved: dict[tuple[str, str], tuple[Watch, float]] = {}  # by connection and SubAppId, with the time of resolution
 _locks: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = weakref.WeakKeyDictionary()
@@ -468,6 +480,8 @@ async def watch_of(vod_conn_id: str, sub_app_id: int | str | None = None) -> Wat
         if watch and watch.alive and time.monotonic() - resolved_at < SETTINGS_AGE:
             return watch
         settings = await VodHook(vod_conn_id, sub_app_id=sub_app_id).aget_settings()
+        if watch and watch.settings != settings:
+            watch.end()  # the connection was edited: who waits comes back in a moment, and then by what it says now
         watch = await asyncio.to_thread(_watch_for, settings)
         _resolved[key] = (watch, time.monotonic())
         return watch
@@ -475,9 +489,11 @@ async def watch_of(vod_conn_id: str, sub_app_id: int | str | None = None) -> Wat
 
 def _watch_for(settings: VodSettings) -> Watch:
     with _watches_lock:
-        watch = _watches.get(settings.queue)
+        watch = _watches.get(settings)
         if watch is None or not watch.alive:
-            watch = _watches[settings.queue] = Watch(settings, open_inbox(inbox_url()), inbox_retention())
+            for each in [each for each, one in _watches.items() if not one.alive]:
+                del _watches[each]
+            watch = _watches[settings] = Watch(settings, open_inbox(inbox_url()), inbox_retention())
             watch.start()
         return watch
 

@@ -96,12 +96,13 @@ def concat_complete(vod_task_id: str, files: Iterable[str | Mapping[str, Any]]) 
 
 def _concat_file(given: Mapping[str, Any]) -> dict[str, Any]:
     url = given.get("FileUrl") or ""
+    path = url.partition("?")[0]
     derived = {
         "ErrCode": 0,
         "Message": "",
         "FileId": file_id(url),
         "FileUrl": url,
-        "FileType": url.rpartition(".")[2] if "." in url.rpartition("/")[2] else "",
+        "FileType": path.rpartition(".")[2] if "." in path.rpartition("/")[2] else "",
     }
     return {**derived, **given}
 

@@ -15,18 +15,24 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from airflow_vod.emulator import Emulator, EmulatorOptions
 
 
 @pytest.fixture
-def vod_emulator_options() -> EmulatorOptions | None:
-    """Options of `vod_emulator`; define a fixture of this name to choose others."""
-    return None
+def vod_emulator_options() -> EmulatorOptions:
+    """Options of `vod_emulator`; define a fixture of this name to choose others.
+
+    Pulls are held for less than VOD's 5 s by default, so that no test waits for the end of one.
+    """
+    from airflow_vod.emulator import EmulatorOptions
+
+    return EmulatorOptions(hold=0.2)
 
 
 @pytest.fixture
-def vod_emulator(vod_emulator_options: EmulatorOptions | None) -> Iterator[Emulator]:
+def vod_emulator(vod_emulator_options: EmulatorOptions) -> Iterator[Emulator]:
     """A local VOD API of its own for one test."""
     from airflow_vod.emulator import Emulator
 
@@ -35,7 +41,13 @@ def vod_emulator(vod_emulator_options: EmulatorOptions | None) -> Iterator[Emula
 
 
 @pytest.fixture
-def vod_conn(vod_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
-    """The same, with the Airflow connection ``vod_default`` set to it."""
+def vod_conn(vod_emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Emulator]:
+    """The same, with the Airflow connection ``vod_default`` set to it and an inbox of its own."""
+    from airflow_vod.waiters import watches
+
     monkeypatch.setenv("AIRFLOW_CONN_VOD_DEFAULT", vod_emulator.airflow_connection())
-    return vod_emulator
+    monkeypatch.setenv("AIRFLOW__TENCENT_VOD__INBOX_SQL_ALCHEMY_CONN", f"sqlite:///{tmp_path / 'vod_inbox.db'}")
+    yield vod_emulator
+    for watch in watches():  # nothing that waited in this test meets the next one
+        watch.end()
+        watch.join()

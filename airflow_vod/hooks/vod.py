@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, conf
 
-from airflow_vod.exceptions import VodApiError, VodSettingsError
+from airflow_vod.exceptions import VodApiError, VodConnectionError, VodSettingsError
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
@@ -156,7 +156,7 @@ def settings_of(connection: Connection, extra: Mapping[str, Any], sub_app_id: in
 
 
 def _unknown(vod_conn_id: str) -> VodSettingsError:
-    return VodSettingsError(
+    return VodConnectionError(
         f"Connection {vod_conn_id!r} does not exist. Create it with the type tencent_vod, the SecretId as login and the "
         f"SecretKey as password, or set AIRFLOW_CONN_{vod_conn_id.upper()}."
     )

@@ -249,7 +249,7 @@ class SQLite(Dialect):
 
     def prepare(self, engine: Engine) -> None:
         """Create the file for its owner only (the journals inherit that), and set up each connection."""
-        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "connect", self._connected)
         if self.path is None:
             return
         try:
@@ -259,6 +259,12 @@ class SQLite(Dialect):
             if not self.path.exists():
                 raise
             # It may still be readable; SQLite will say so when something is written.
+
+    _opened = False
+
+    def _connected(self, connection: Any, record: Any) -> None:
+        _set_up_sqlite(connection, record)
+        self._opened = True
 
     def begin(self, connection: Connection) -> None:
         """Lock at once: a transaction that reads first and then writes cannot wait for its turn."""
@@ -288,7 +294,7 @@ class SQLite(Dialect):
         name = str(getattr(error, "sqlite_errorname", None) or "")
         return name.startswith(
             ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_FULL", "SQLITE_PROTOCOL", "SQLITE_NOMEM")
-        )
+        ) or (self._opened and name == "SQLITE_CANTOPEN")  # no file descriptor left, or the folder is away
 
 
 _SQLITE_COLUMNS = PER_EVENT + PER_CALL
@@ -345,6 +351,9 @@ class PostgreSQL(Dialect):
         if self.url.get_driver_name() in ("psycopg", "psycopg2"):
             timeout = {} if "connect_timeout" in self.url.query else {"connect_timeout": CONNECT_TIMEOUT}
             options["connect_args"] = {"client_encoding": "utf8", **timeout}
+        if self.url.get_driver_name() == "psycopg":
+            # Behind a pooler that shares sessions a statement is prepared in one and looked for in another.
+            options["connect_args"]["prepare_threshold"] = None
         return options
 
     def insert_events(

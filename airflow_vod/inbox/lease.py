@@ -33,7 +33,15 @@ class Leases:
         held_already = and_(table.holder == holder, table.expires_at > now)
         self._acquire = (
             update(vod_lease)
-            .where(table.queue == queue, or_(table.holder.is_(None), table.holder == holder, table.expires_at <= now))
+            .where(
+                table.queue == queue,
+                or_(
+                    table.holder.is_(None),
+                    table.holder == holder,
+                    table.expires_at <= now,
+                    table.expires_at > now + 2 * bindparam("ttl", type_=Seconds),  # of a clock that has been set back
+                ),
+            )
             # In this order, because MySQL sees in each expression what it has set before.
             .ordered_values(
                 (table.acquired_at, case((held_already, table.acquired_at), else_=now)),

@@ -30,7 +30,7 @@ class VodFileUrlsOperator(BaseOperator):
     list of dictionaries as in the result), ``file_ids``, and ``urls_by_type`` (file type to list of URLs).
 
     :param result: what a VOD sensor returned: a result, or a list of results. Templated; usually ``sensor.output``.
-    :param vod_task_id: instead of `result`: the id of a task whose event is in the inbox already. Templated.
+    :param vod_task_id: instead of `result`: the id of a task whose event is in the inbox already, or a list of ids. Templated.
     :param file_types: take files of these types alone, such as ``["mp4"]``; upper and lower case are the same. Templated.
     :param vod_conn_id: Airflow connection to the VOD application; used with `vod_task_id`, and to link to the right console.
     :param sub_app_id: another application of the same account than the connection's; used with `vod_task_id` only.
@@ -44,7 +44,7 @@ class VodFileUrlsOperator(BaseOperator):
         self,
         *,
         result: Any = None,
-        vod_task_id: str | None = None,
+        vod_task_id: str | Sequence[str] | None = None,
         file_types: str | Sequence[str] | None = None,
         vod_conn_id: str = DEFAULT_CONN_ID,
         sub_app_id: int | str | None = None,
@@ -93,8 +93,8 @@ class VodFileUrlsOperator(BaseOperator):
 
     def events_of_interest(self) -> dict[str, str]:
         """Tell what to look for on the page "VOD events": the VOD task whose files these are, of several the first."""
-        about = next((result.vod_task_id or result.file_id for result in self._read), self.vod_task_id)
-        return {"search": about or ""}
+        about = next((result.vod_task_id or result.file_id for result in self._read), None)
+        return {"search": about or (self.vod_task_id if isinstance(self.vod_task_id, str) else "")}
 
     def _results(self) -> list[TaskResult]:
         from airflow_vod.results import TaskResult
@@ -105,7 +105,9 @@ class VodFileUrlsOperator(BaseOperator):
                 f"vod_task_id={self.vod_task_id!r} after templating."
             )
         if self.vod_task_id is not None:
-            return [self._from_inbox(self.vod_task_id)]
+            from airflow_vod.lookup import vod_task_ids
+
+            return [self._from_inbox(vod_task_id) for vod_task_id in vod_task_ids(self.vod_task_id)]
         # The output of a mapped sensor is a lazy sequence, not a list.
         several = not isinstance(self.result, (str, bytes, dict)) and hasattr(self.result, "__iter__")
         results = [TaskResult.from_dict(value) for value in (self.result if several else [self.result])]
@@ -114,10 +116,8 @@ class VodFileUrlsOperator(BaseOperator):
         return results
 
     def _from_inbox(self, vod_task_id: str) -> TaskResult:
-        from airflow_vod.lookup import vod_task_ids
         from airflow_vod.results import result_of
 
-        vod_task_ids(vod_task_id)  # refuses what a template makes of an XCom that is not there
         queue = self.vod_settings.queue
         event = self._hook.get_inbox().find(queue, [vod_task_id]).get(vod_task_id)
         if event is None:

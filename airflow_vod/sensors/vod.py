@@ -10,7 +10,7 @@ import contextlib
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -146,7 +146,11 @@ class VodSensor(BaseSensorOperator):
     def execute(self, context: Context) -> Any:
         """Wait in the way that was chosen."""
         try:
-            return self._defer(context) if self.deferrable else super().execute(context)
+            with _skip_told():
+                return self._defer(context) if self.deferrable else super().execute(context)
+        except AirflowSkipException:
+            self._end_of_wait(context)
+            raise
         except (VodError, AirflowSensorTimeout) as error:
             self._end_of_wait(context)
             # Airflow skips these in some modes only.
@@ -155,6 +159,11 @@ class VodSensor(BaseSensorOperator):
             if isinstance(error, AirflowSensorTimeout):
                 raise AirflowSensorTimeout(f"{error} {self._seen(self._asked_at)}") from None
             raise
+
+    def resume_execution(self, *args: Any, **kwargs: Any) -> Any:
+        """Take over from the triggerer."""
+        with _skip_told():
+            return super().resume_execution(*args, **kwargs)
 
     def _defer(self, context: Context) -> Any:
         """Look, and hand the wait to the triggerer unless it is over already."""
@@ -387,6 +396,10 @@ class VodTaskSensor(VodSensor):
         self.on_partial = on_partial
         self.fail_fast = fail_fast
         self.end_from_trigger = end_from_trigger
+        if event_type is not None:
+            from airflow_vod.matching import types_that_end_tasks
+
+            types_that_end_tasks(event_type)
         if on_partial not in ("fail", "succeed"):
             raise ValueError(f"on_partial must be 'fail' or 'succeed', not {on_partial!r}.")
         if start_from_trigger and self._can_start_from_trigger():
@@ -595,6 +608,17 @@ class VodConcatSensor(VodTaskSensor):
         self, *, event_type: str | Sequence[str] = ("ConcatComplete", "EditMediaComplete"), **kwargs: Any
     ) -> None:
         super().__init__(event_type=event_type, **kwargs)
+
+
+@contextlib.contextmanager
+def _skip_told() -> Iterator[None]:
+    """Let a skip say its reason, where Airflow says only that there was one."""
+    try:
+        yield
+    except AirflowSkipException as skip:
+        if skip.__cause__ is None:
+            raise
+        raise AirflowSkipException(str(skip.__cause__)) from skip.__cause__
 
 
 def _warn(message: str) -> None:

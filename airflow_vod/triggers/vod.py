@@ -17,10 +17,12 @@ from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from airflow_vod.exceptions import (
     InboxUnavailableError,
     VodAuthenticationError,
+    VodConnectionError,
     VodError,
     error_to_dict,
 )
 from airflow_vod.lookup import Findings, look, task_name, vod_task_ids
+from airflow_vod.matching import EventMatch
 
 if TYPE_CHECKING:
     from airflow_vod.waiters import Waiter, Watch
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 _FIRST_REPORT = 300.0  # seconds until the first line about a wait that goes on; then ever more rarely
 _REPORT_LIMIT = 3600.0  # seconds
 _RETRY_PAUSE = 5.0  # seconds
+_UNKNOWN_TRIES = 4  # to read a connection that Airflow does not know, or cannot read now
 _REFUSAL_WINDOW = 300.0  # seconds within which a second refusal of the credentials ends the wait
 
 FOUND = {"status": "found"}
@@ -73,7 +76,7 @@ class VodWaitTrigger(BaseTrigger):
 
     async def _last_event(self) -> TriggerEvent:
         """Wait for as long as it may help."""
-        refused_at = float("-inf")
+        refused_at, unknown = float("-inf"), 0
         try:
             waiter = self._waiter()
         except VodError as error:
@@ -91,6 +94,12 @@ class VodWaitTrigger(BaseTrigger):
                 if time.monotonic() - refused_at < _REFUSAL_WINDOW:
                     return _error(error)
                 refused_at = time.monotonic()
+            except VodConnectionError as error:
+                # Airflow says the same of one that is not there and of one that it cannot read now.
+                unknown += 1
+                if unknown >= _UNKNOWN_TRIES:
+                    return _error(error)
+                await asyncio.sleep(min(_RETRY_PAUSE, max(self._remaining(), 0)))
             except VodError as error:
                 return _error(error)
 
@@ -159,6 +168,7 @@ class VodTaskTrigger(VodWaitTrigger):
         self.fail_fast = fail_fast
         self.end_from_trigger = end_from_trigger
         self.do_xcom_push = do_xcom_push
+        self._unjudged: set[str] = set()  # ended, and nobody has looked yet whether well
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Write this trigger as Airflow stores it."""
@@ -181,7 +191,8 @@ class VodTaskTrigger(VodWaitTrigger):
     def _waiter(self) -> Waiter:
         from airflow_vod.waiters import Waiter
 
-        return Waiter(vod_task_ids(self.vod_task_id), self.event_types, name=self._name(), deadline=self._ends_at())
+        types = EventMatch.of(self.event_types or None).event_types
+        return Waiter(vod_task_ids(self.vod_task_id), types, name=self._name(), deadline=self._ends_at())
 
     async def _wait(self, waiter: Waiter) -> TriggerEvent:
         """Wait with one watch, until everything is found or the time is over."""
@@ -189,17 +200,18 @@ class VodTaskTrigger(VodWaitTrigger):
         first_position, started, report_after = watch.position, time.monotonic(), _FIRST_REPORT
         try:
             while waiter.missing:
+                if self._unjudged and self.fail_fast:
+                    findings = await self._look(watch, list(self._unjudged))
+                    if findings.failed(self.on_partial):
+                        return TriggerEvent(FOUND)
+                    self._unjudged.clear()
                 if self._remaining() <= 0:
                     asked_at = max((watch.asked.get(each, 0.0) for each in waiter.missing), default=0.0)
                     return TriggerEvent(
                         {"status": "timeout", "missing": len(waiter.missing), "asked_at": asked_at or None}
                     )
                 waited = time.monotonic() - started
-                found = await waiter.next(min(self._remaining(), max(report_after - waited, 0.01)))
-                if found and waiter.missing and self.fail_fast:
-                    findings = await self._look(watch, list(found))
-                    if findings.failed(self.on_partial):
-                        return TriggerEvent(FOUND)
+                self._unjudged |= set(await waiter.next(min(self._remaining(), max(report_after - waited, 0.01))))
                 if time.monotonic() - started >= report_after:
                     self._report(waiter, time.monotonic() - started, watch.position - first_position)
                     report_after += min(report_after, _REPORT_LIMIT)

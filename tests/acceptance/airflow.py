@@ -203,6 +203,19 @@ class Airflow:
         with self.engine.connect() as connection:
             return [str(row) for row in connection.execute(text("SELECT classpath, kwargs FROM trigger"))]
 
+    def why_failed(self, dag_id: str) -> str:
+        """The ends of the logs of a DAG's failed tasks, and what the scheduler said of them."""
+        failed = "SELECT run_id, task_id FROM task_instance WHERE dag_id = :dag AND state = 'failed'"
+        parts = []
+        for run_id, task_id in self.query(failed, dag=dag_id):
+            logs = [file for file in (self.home / "logs").rglob(f"*task_id={task_id}/*") if run_id in str(file)]
+            parts += [f"{file}:\n{file.read_text(errors='replace')[-3000:]}" for file in logs]
+            lines = self.processes["scheduler"].output.splitlines()
+            parts += [line for line in lines if task_id in line and run_id in line and "DEBUG" not in line.upper()][
+                -20:
+            ]
+        return "\n".join(parts)
+
     def written(self) -> str:
         """All that it has written: the outputs of its processes, its logs, and every row of its database."""
         parts = [process.output for process in self.processes.values()]

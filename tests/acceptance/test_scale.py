@@ -122,7 +122,7 @@ def test_all_succeed_and_none_twice(installation: Installation, death: Death) ->
     """Each sensor succeeds at its first try, on a worker or in a triggerer, once."""
     query = installation.airflow.query
     tasks = "SELECT state, try_number, count(*) FROM task_instance WHERE dag_id = :dag GROUP BY 1, 2"
-    assert query(tasks, dag=DAG) == [("success", 1, SENSORS)]
+    assert query(tasks, dag=DAG) == [("success", 1, SENSORS)], installation.airflow.why_failed(DAG)
     assert query("SELECT count(*) FROM task_instance_history WHERE dag_id = :dag", dag=DAG) == [(0,)]
     logged = """
         SELECT split_part(task_id, '_', 1), event, count(*) FROM log

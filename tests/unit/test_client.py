@@ -7,15 +7,17 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
-from airflow_vod.client import VodClient, api_error, official_client
+from airflow_vod.client import VodClient, _response, api_error, official_client
 from airflow_vod.emulator import Emulator, EmulatorOptions
 from airflow_vod.exceptions import (
     VodApiError,
     VodAuthenticationError,
     VodInvalidRequestError,
+    VodSettingsError,
     VodThrottledError,
     VodTransientError,
 )
@@ -283,3 +285,26 @@ def test_proxy_password_is_not_in_errors(connect: Connect) -> None:
 def test_codes_map_to_kinds(code: str, message: str, kind: type) -> None:
     """The longest known prefix of a code decides; an unknown code ends no wait."""
     assert type(api_error("PullEvents", code, message)) is kind
+
+
+@pytest.mark.parametrize("odd", [b'"\xe4\xb8"', b'"a\tb"', b"1" * 5000], ids=["half a character", "tab", "huge"])
+def test_one_odd_event_does_not_keep_the_others_out(odd: bytes) -> None:
+    """What strict JSON refuses in one event of a pull is read leniently, and all the others as they are."""
+    answer = b'{"Response":{"EventSet":[{"EventType":"A"},{"EventType":"B","Odd":' + odd + b'}],"RequestId":"r"}}'
+    events = _response("PullEvents", answer)["EventSet"]
+    assert [event["EventType"] for event in events] == ["A", "B"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "word"),
+    [
+        ({"verify": "/no/such/file.pem"}, "verify"),
+        ({"proxy": "http://user:p%zz-secret@proxy:99999"}, "The proxy of the"),
+    ],
+)
+def test_what_cannot_be_used_on_this_machine(fields: dict[str, Any], word: str) -> None:
+    """A CA file that is not there and a proxy that is none are told with the remedy, and without the password."""
+    with pytest.raises(VodSettingsError, match=word) as refusal:
+        VodClient(VodSettings("AKID", "key", sub_app_id=1, **fields))
+    assert "secret" not in str(refusal.value)
+    assert refusal.value.__cause__ is None

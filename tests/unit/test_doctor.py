@@ -82,12 +82,14 @@ def test_push_without_a_secret(connect: Callable[..., Emulator]) -> None:
 
 
 def test_a_url_that_cannot_work(connect: Callable[..., Emulator]) -> None:
-    """Plain HTTP and an address of this machine are warned of."""
-    connect("PUSH", callback_sign_key=KEY)
-    warnings = [
-        each.text for each in examine("vod_default", base_url="http://localhost:8080") if each.level == "warning"
-    ]
-    assert len(warnings) == 2
+    """Plain HTTP is warned of; an address that leads nowhere from outside is wrong, and is not set."""
+    vod = connect("PULL", callback_sign_key=KEY)
+    warnings = [each.text for each in examine("vod_default", base_url="http://airflow.test") if each.level == "warning"]
+    assert "not https" in warnings[0]
+    for base_url in ("http://localhost:8080", "https://127.0.0.1", "airflow.example.com"):
+        problems = wrong(examine("vod_default", base_url=base_url, fix=True))
+        assert "Nothing was changed: VOD cannot reach" in problems[0]
+    assert vod.api.application(SUB_APP_ID).config.mode == "PULL"
 
 
 def test_no_secret_is_printed(connect: Callable[..., Emulator], capsys: pytest.CaptureFixture[str]) -> None:

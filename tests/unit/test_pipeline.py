@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from airflow_vod import client as client_module
 from airflow_vod import metrics, pacing
 from airflow_vod import pipeline as pipeline_module
 from airflow_vod import relay as relay_module
@@ -143,7 +144,7 @@ def test_depth_grows_with_the_backlog_and_shrinks_to_one_long_poll(vod_emulator:
         deepest = max(deepest, len(running.pipeline._pulls))
         time.sleep(0.001)
     assert deepest >= 8
-    time.sleep(2 * HOLD)
+    until(lambda: vod_emulator.queue(SUB_APP_ID).waiting == 1 and running.pipeline._depth == 1, 30)
     before = vod_emulator.calls.count("PullEvents")
     most = 0
     end = time.monotonic() + 3 * HOLD
@@ -268,6 +269,20 @@ def test_who_cannot_reach_vod_lets_another_try(
     until(drained(vod_emulator, 20), 60)
     assert other.relay.summary.confirmed == 20
     assert cut_off.errors == []
+
+
+def test_who_gets_no_answer_lets_another_try(
+    vod_emulator: Emulator, run_sqlite: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So does one whose pulls hang instead of failing."""
+    monkeypatch.setattr(pipeline_module, "YIELD_AFTER", 0.3)
+    monkeypatch.setattr(pipeline_module, "OVERDUE", HOLD + 0.3)
+    monkeypatch.setattr(client_module, "_PULL_READ_TIMEOUT", 3 * HOLD)
+    vod_emulator.faults.chaos(0, {"slow:5": 1.0}, ["PullEvents"])
+    running = run_sqlite()
+    until(lambda: running.store.lease(running.relay.queue), 30)
+    until(lambda: free(running), 60)
+    vod_emulator.faults.clear()
 
 
 def test_it_tells_how_far_behind_it_is(

@@ -30,6 +30,8 @@ def test_text_form_shows_no_secret() -> None:
         ({"sub_app_id": True}, "sub_app_id"),
         ({"confirm_policy": "none"}, "confirm_policy"),
         ({"verify": 3}, "verify"),
+        ({"proxy": "proxy.example.com:8080"}, "proxy"),
+        ({"proxy": "socks5://proxy:1080"}, "proxy"),
         ({"callback_sign_key": "not/alphanumeric"}, "callback_sign_key"),
         ({"callback_sign_key": "a" * 33}, "callback_sign_key"),
         ({"callback_sign_key": ""}, "callback_sign_key"),

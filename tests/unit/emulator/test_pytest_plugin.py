@@ -6,10 +6,13 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
 from airflow_vod.emulator import Emulator, EmulatorOptions
+from airflow_vod.results import result_of
+from airflow_vod.waiters import watches
 
 from .helpers import Wire
 
@@ -24,6 +27,21 @@ def test_the_connection_points_to_the_emulator(vod_conn: Emulator, vod_emulator:
     """The Airflow connection `vod_default` is set for the test."""
     assert vod_conn is vod_emulator
     assert json.loads(os.environ["AIRFLOW_CONN_VOD_DEFAULT"])["host"] == vod_conn.endpoint
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+async def test_each_test_has_an_inbox_of_its_own(vod_conn: Emulator, nth: int):
+    """What waits in one test meets the emulator and the inbox of this test, not those of the one before."""
+    from airflow_vod.triggers.vod import VodTaskTrigger
+
+    vod_conn.publish_concat("Concat-1", files=[f"http://example.com/{nth}.mp4?sign=abc"])
+    trigger = VodTaskTrigger(vod_task_id="Concat-1", vod_conn_id="vod_default", deadline=time.time() + 60)
+    event = await anext(trigger.run())
+    assert event.payload == {"status": "found"}
+    [watch] = [watch for watch in watches() if watch.alive]
+    [stored] = watch.store.list()
+    [file] = result_of(stored.event()).files
+    assert (file.url, file.type) == (f"http://example.com/{nth}.mp4?sign=abc", "mp4")
 
 
 class TestOptions:

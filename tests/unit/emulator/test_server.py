@@ -36,7 +36,8 @@ def test_a_hundred_rounds_leave_nothing_behind():
             vod.wait_until(lambda vod=vod: vod.queue().waiting == 1)
         with pytest.raises((HTTPException, ConnectionError)):
             read(connection)
-    assert (threading.active_count(), open_files()) == (threads, files)
+    assert threading.active_count() <= threads
+    assert open_files() <= files
 
 
 def test_a_held_pull_takes_nothing_once_the_server_stopped():

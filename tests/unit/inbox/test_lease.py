@@ -34,6 +34,16 @@ def test_one_holder_at_a_time(open_inbox: OpenInbox) -> None:
     assert inbox.acquire_lease(Q, "first", 12)
 
 
+def test_a_clock_that_is_set_back(open_inbox: OpenInbox) -> None:
+    """The lease of a holder that died before that keeps nobody out for longer than any lease lasts."""
+    clock = Clock()
+    inbox = open_inbox(clock=clock)
+    assert inbox.acquire_lease(Q, "dead", 12)
+    clock.now -= 3600
+    assert inbox.acquire_lease(Q, "other", 12)
+    assert not inbox.acquire_lease(Q, "dead", 12)
+
+
 def test_who_held_it_last(open_inbox: OpenInbox) -> None:
     """A lease that was given back still tells who had it, and what he said of himself."""
     inbox = open_inbox()

@@ -153,7 +153,7 @@ class InboxModel(RuleBasedStateMachine):
 
     # Leases
 
-    @rule(queue=queues, holder=st.sampled_from(HOLDERS), ttl=st.sampled_from((5, 12)))
+    @rule(queue=queues, holder=st.sampled_from(HOLDERS), ttl=st.sampled_from((8, 12)))
     def acquire(self, queue: str, holder: str, ttl: float) -> None:
         """Free, run out, or one's own: only then a lease can be had."""
         held_by, since, until = self.leases.get(queue, (None, 0.0, 0.0))

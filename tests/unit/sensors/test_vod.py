@@ -303,6 +303,33 @@ def test_a_timeout_says_what_was_seen(vod: Vod, mode: dict[str, Any]) -> None:
         assert re.search("Nobody pulls the queue now; last .+ s ago.* VOD itself was last asked .+ s ago", said)
 
 
+@pytest.mark.parametrize("how", ["soft_fail", "never_fail"])
+def test_a_skip_says_why(vod: Vod, mode: dict[str, Any], how: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """Whoever sees a skipped sensor learns what did not come; it is no waiter any more."""
+    vod.publish_concat("Concat-1", FAILED)
+    run = wait(mode, **{how: True})
+    assert run.state_of("wait") == "skipped"
+    assert "VOD task Concat-1 failed (ConcatComplete)" in "".join(capfd.readouterr())
+    assert vod.store.waiters(vod.queue) == [] or "deferrable" in mode
+
+
+def test_a_list_that_a_template_made_a_text_of(vod: Vod, mode: dict[str, Any]) -> None:
+    """Nobody waits for an id that is the text of a list: the error says what to write instead."""
+    error = wait(mode, "['Concat-1', 'Concat-2']").error("wait")
+    assert isinstance(error, VodSettingsError)
+    assert "task.output" in str(error)
+
+
+def test_event_types_that_end_nothing() -> None:
+    """A wait that could have no end is refused when the DAG is parsed, and a slip of the pen is pointed out."""
+    with pytest.raises(VodSettingsError, match="NewFileUpload, which ends no VOD task; VodEventSensor"):
+        VodTaskSensor(task_id="wait", vod_task_id="Concat-1", event_type="NewFileUpload")
+    with pytest.raises(VodSettingsError, match="VOD writes it ConcatComplete"):
+        VodTaskSensor(task_id="wait", vod_task_id="Concat-1", event_type="concatcomplete")
+    with pytest.warns(UserWarning, match="did you mean 'ConcatComplete'"):
+        VodTaskSensor(task_id="wait", vod_task_id="Concat-1", event_type="ConcatCompleted")
+
+
 def test_who_has_timed_out_waits_no_more(vod: Vod, mode: dict[str, Any]) -> None:
     """After its timeout a sensor is not listed as waiter."""
     wait(mode, timeout=0.5)

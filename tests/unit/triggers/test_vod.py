@@ -84,6 +84,33 @@ async def test_it_ends_right_after_its_event(vod: Vod) -> None:
     assert time.monotonic() - before < 5
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [{"vod_task_id": "Concat-9\n"}, {"vod_task_id": "Concat-\ud800"}, {"event_types": ["ConcatComplete", None]}],
+    ids=["newline", "surrogate", "type"],
+)
+async def test_who_waits_for_nonsense_ends_alone(vod: Vod, bad: dict[str, Any]) -> None:
+    """An id or a type that cannot be ends its own wait, and none of the others in the same queue."""
+    good = [asyncio.create_task(payload(trigger(f"Concat-{n}", waiter=f"dag/run/{n}"))) for n in range(3)]
+    await asyncio.to_thread(vod.after_pulls, 1)
+    assert isinstance(
+        await error_of(trigger(**{"vod_task_id": "Concat-9", "waiter": "dag/run/bad"} | bad)), VodSettingsError
+    )
+    for n in range(3):
+        vod.publish_concat(f"Concat-{n}")
+    assert await asyncio.gather(*good) == [{"status": "found"}] * 3
+
+
+async def test_two_connections_to_one_queue(vod: Vod) -> None:
+    """A wrong key in one connection ends the waits of this connection, and none of the other's."""
+    vod.connect("vod_wrong", password="not-the-right-secret-key")
+    wrong = asyncio.create_task(error_of(trigger("Concat-9", vod_conn_id="vod_wrong", waiter="dag/run/wrong")))
+    good = asyncio.create_task(payload(trigger("Concat-1", 60)))
+    assert isinstance(await wrong, VodAuthenticationError)
+    vod.publish_concat("Concat-1")
+    assert await good == {"status": "found"}
+
+
 async def test_an_event_is_heard_at_once(vod: Vod) -> None:
     """From the publication of an event to the trigger's own passes far less than any polling interval."""
     waiting = asyncio.create_task(payload(trigger()))
