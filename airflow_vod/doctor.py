@@ -96,7 +96,7 @@ def examine(
     try:
         config = client.describe_event_config()
         changes = _changes(config, wanted, url, settings)
-        if fix and "NotificationUrl" in changes and not _can_be_reached(url):
+        if fix and "NotificationUrl" in changes and not _can_be_reached(url, settings):
             shown = _without_token(url, settings)
             text = f"Nothing was changed: VOD cannot reach {shown}. Give --base-url https://…, or set [api] base_url."
             findings.append(Finding("wrong", text))
@@ -195,19 +195,22 @@ def _url(configured: str, url: str, settings: VodSettings) -> Iterator[Finding]:
     if parts.scheme != "https":
         text = "The callback URL is not https: whoever reads along can use a signature or token that was seen."
         yield Finding("warning", text)
-    if not _can_be_reached(url):
+    if not _can_be_reached(url, settings):
         yield Finding("wrong", f"VOD cannot reach {parts.hostname or shown}. Give --base-url, or set [api] base_url.")
     if settings.callback_sign_key is None:
         text = "The URL itself holds the secret: proxies may write it to their logs. A SignKey is better, where VOD offers it."
         yield Finding("note", text)
 
 
-def _can_be_reached(url: str) -> bool:
-    """Whether an URL may lead anywhere from outside this machine."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    here = host in ("localhost", "::1") or host.endswith(".localhost") or host.startswith(("127.", "0."))
-    return parts.scheme in ("http", "https") and bool(host) and not here
+def _can_be_reached(url: str, settings: VodSettings) -> bool:
+    """Whether a URL may lead anywhere from where VOD is; an emulator on this machine is on this machine too."""
+    parts, vod = urlsplit(url), urlsplit(f"//{settings.host}")
+    there = not _is_local(parts.hostname or "") or _is_local(vod.hostname or "")
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and there
+
+
+def _is_local(host: str) -> bool:
+    return host in ("localhost", "::1") or host.endswith(".localhost") or host.startswith(("127.", "0."))
 
 
 def _without_token(url: str, settings: VodSettings) -> str:

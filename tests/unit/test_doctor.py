@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airflow_vod import cli
-from airflow_vod.doctor import Finding, callback_url, examine
+from airflow_vod.doctor import Finding, _can_be_reached, callback_url, examine
 from airflow_vod.emulator import Emulator, EmulatorOptions
 from airflow_vod.settings import VodSettings
 from tests.airflow_fixtures import INBOX_OPTION
@@ -86,10 +86,18 @@ def test_a_url_that_cannot_work(connect: Callable[..., Emulator]) -> None:
     vod = connect("PULL", callback_sign_key=KEY)
     warnings = [each.text for each in examine("vod_default", base_url="http://airflow.test") if each.level == "warning"]
     assert "not https" in warnings[0]
-    for base_url in ("http://localhost:8080", "https://127.0.0.1", "airflow.example.com"):
-        problems = wrong(examine("vod_default", base_url=base_url, fix=True))
-        assert "Nothing was changed: VOD cannot reach" in problems[0]
+    problems = wrong(examine("vod_default", base_url="airflow.example.com", fix=True))
+    assert "Nothing was changed: VOD cannot reach" in problems[0]
     assert vod.api.application(SUB_APP_ID).config.mode == "PULL"
+
+
+@pytest.mark.parametrize("url", ["http://localhost:8080/x", "https://127.0.0.1/x", "https://[::1]/x", "airflow/x", ""])
+def test_where_vod_cannot_go(url: str) -> None:
+    """An address of this machine is no address for VOD, unless VOD is the emulator on this machine."""
+    assert not _can_be_reached(url, VodSettings("AKID", "key", sub_app_id=1))
+    local = _can_be_reached(url, VodSettings("AKID", "key", sub_app_id=1, endpoint="http://127.0.0.1:9900"))
+    assert local == url.startswith("http")
+    assert _can_be_reached("https://airflow.example.com/x", VodSettings("AKID", "key", sub_app_id=1))
 
 
 def test_no_secret_is_printed(connect: Callable[..., Emulator], capsys: pytest.CaptureFixture[str]) -> None:
