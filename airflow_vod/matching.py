@@ -161,19 +161,17 @@ def told_briefly(stored: StoredEvent) -> dict[str, Any]:
     return event
 
 
-def types_that_end_tasks(event_type: str | Sequence[str]) -> list[str]:
+def check_end_tasks(event_type: str | Sequence[str]) -> None:
     """Check the event types for which somebody waits who waits for the end of a VOD task.
 
     :raises VodSettingsError: one cannot end a task, so the wait would have no end.
     """
-    names = list(_event_types(event_type))
-    for name in names:
+    for name in _event_types(event_type):
         row = EVENT_TYPES.get(name)
         if row is not None and not row.ends_task:
             raise VodSettingsError(
                 f"event_type holds {name}, which ends no VOD task; VodEventSensor waits for such events."
             )
-    return names
 
 
 def _event_types(event_type: Any) -> Iterator[str]:

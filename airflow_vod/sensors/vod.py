@@ -397,9 +397,9 @@ class VodTaskSensor(VodSensor):
         self.fail_fast = fail_fast
         self.end_from_trigger = end_from_trigger
         if event_type is not None:
-            from airflow_vod.matching import types_that_end_tasks
+            from airflow_vod.matching import check_end_tasks
 
-            types_that_end_tasks(event_type)
+            check_end_tasks(event_type)
         if on_partial not in ("fail", "succeed"):
             raise ValueError(f"on_partial must be 'fail' or 'succeed', not {on_partial!r}.")
         if start_from_trigger and self._can_start_from_trigger():
