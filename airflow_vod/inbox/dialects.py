@@ -34,6 +34,7 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.sql import Executable, select
+from sqlalchemy.sql.util import ClauseAdapter
 
 from airflow_vod.exceptions import InboxError
 from airflow_vod.inbox.tables import Seconds, vod_event
@@ -368,12 +369,17 @@ class PostgreSQL(Dialect):
     def select_each(self, columns: Sequence[Any], of: Any, name: str, *conditions: Any) -> Select[Any]:
         """Join in a way that leaves no choice to the planner.
 
-        With IN, and before the first ANALYZE of a table, it takes every value of `queue` to be rare, and reads a whole
-        queue in the order of its primary key. OFFSET 0 keeps the inner query apart, so it is planned for one value.
+        It takes a queue that the last ANALYZE did not see to be rare, and would read all of it in the order of its
+        primary key. OFFSET 0 keeps the inner query apart, where nothing but `of` can lead to an index.
         """
         value = func.unnest(cast(bindparam(name), ARRAY(Text()))).table_valued("one", name="wanted").render_derived()
-        rows = select(*columns).where(of == value.c.one, *conditions).offset(literal_column("0")).lateral("found")
-        return select(*rows.c).select_from(value.join(rows, true()))
+        all_columns = select(*of.table.c).where(of == value.c.one).offset(literal_column("0")).lateral("found")
+        found = ClauseAdapter(all_columns)
+        return (
+            select(*(found.traverse(column) for column in columns))
+            .select_from(value.join(all_columns, true()))
+            .where(*(found.traverse(condition) for condition in conditions))
+        )
 
     def announce(self, connection: Connection, queue: str) -> None:
         """NOTIFY is part of the transaction."""

@@ -73,7 +73,7 @@ vod_event = Table(
     Column("read_at", Seconds, nullable=True),
     Column("read_by", IdText, nullable=True),
     PrimaryKeyConstraint("queue", "position"),
-    UniqueConstraint("queue", "key"),
+    UniqueConstraint("key", "queue"),
     CheckConstraint("(read_at IS NULL) = (read_by IS NULL)", name="read_whole"),
 )
 # The order in which people look at events (newest first) is the tail of every index that serves a list.

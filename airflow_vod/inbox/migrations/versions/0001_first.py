@@ -82,7 +82,7 @@ def _create_event() -> None:
         sa.Column("read_at", _seconds, nullable=True),
         sa.Column("read_by", _id, nullable=True),
         sa.PrimaryKeyConstraint("queue", "position", name=op.f("pk_vod_event")),
-        sa.UniqueConstraint("queue", "key", name=op.f("uq_vod_event_queue_key")),
+        sa.UniqueConstraint("key", "queue", name=op.f("uq_vod_event_key_queue")),
         sa.CheckConstraint("(read_at IS NULL) = (read_by IS NULL)", name=op.f("ck_vod_event_read_whole")),
     )
     newest = ["received_at", "queue", "position"]
