@@ -34,6 +34,9 @@ GROUP_LIMIT = 512  # events per commit
 GATHER_EVENTS = 160  # while there is a backlog, a commit waits until it has so many events
 GATHER_SECONDS = 0.05  # or until the first has waited for so long: each commit costs, and a backlog is late already
 COMMIT_LAG = 8.0  # seconds that pulled events may wait for their commit or confirm before pulling pauses
+EMPTY_INTERVAL = (
+    0.25  # seconds from one pull to the next where VOD says at once, without its long poll, that nothing is there
+)
 ELECTION_PAUSE = 1.0  # seconds between two looks at a lease that another process holds
 YIELD_AFTER = 60.0  # seconds without an answer to a pull after which another process may try: its network may be better
 YIELD_FOR = 15.0  # seconds that it has to begin
@@ -71,6 +74,7 @@ class Pipeline:
         self._refusals = 0  # of pulls, in a row
         self._confirm_refusals = 0
         self._backlog = False  # the latest pull was full
+        self._pull_again_at = float("-inf")
         self._in_use = True  # the queue, as far as VOD says
 
     def stop(self) -> None:
@@ -191,7 +195,7 @@ class Pipeline:
             return _NEVER
         if self._gives_up(now):
             return _NEVER
-        if pause := self._pull_trouble.pause(now):
+        if (pause := max(self._pull_trouble.pause(now), self._pull_again_at - now)) > 0:
             return pause
         # A pull whose answer is overdue was probably lost on the way; it must not hold up the others.
         expected = self._expected_pulls(now)
@@ -232,6 +236,7 @@ class Pipeline:
                 self._uncommitted.extend(answer)
                 self._pull_trouble.over(self.relay)
                 self._refusals = 0
+                self._pull_again_at = float("-inf") if answer else started + EMPTY_INTERVAL
                 self._adapt(len(answer))
 
     def _adapt(self, pulled: int) -> None:

@@ -21,7 +21,7 @@ from airflow_vod.emulator import Emulator, EmulatorOptions
 from airflow_vod.exceptions import InboxError, VodAuthenticationError
 from airflow_vod.inbox import InboxStore
 from airflow_vod.pacing import API_LIMIT, Pacer
-from airflow_vod.pipeline import Pipeline, run_in_thread
+from airflow_vod.pipeline import EMPTY_INTERVAL, Pipeline, run_in_thread
 from airflow_vod.relay import Relay
 from tests.relays import SUB_APP_ID, FickleStore, client_of, publish, until
 
@@ -153,6 +153,19 @@ def test_depth_grows_with_the_backlog_and_shrinks_to_one_long_poll(vod_emulator:
         time.sleep(0.01)
     assert most == 1
     assert vod_emulator.calls.count("PullEvents") - before <= 4
+
+
+@pytest.mark.parametrize("vod_emulator_options", [EmulatorOptions(hold=0)])
+def test_a_queue_that_is_empty_at_once_is_not_asked_all_the_time(vod_emulator: Emulator, run_sqlite: Run) -> None:
+    """A VOD that does not hold its answer back is asked a few times a second, and an event is still taken soon."""
+    run_sqlite()
+    until(lambda: vod_emulator.calls.count("PullEvents") >= 2)
+    began, before = time.monotonic(), vod_emulator.calls.count("PullEvents")
+    time.sleep(4 * EMPTY_INTERVAL)
+    calls = vod_emulator.calls.count("PullEvents") - before
+    assert calls <= (time.monotonic() - began) / EMPTY_INTERVAL + 1
+    publish(vod_emulator, 40)
+    until(drained(vod_emulator, 40))
 
 
 def test_the_rate_limit_is_kept_by_two_relays_of_one_account(
