@@ -216,7 +216,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run an emulator until SIGINT or SIGTERM: ``airflow-vod emulator --port 9900``.
 
     :param argv: arguments without the command's name.
-    :return: exit status.
+    :return: exit status: 1 when it cannot listen.
     """
     given = _parser().parse_args(argv)
     options = EmulatorOptions(
@@ -238,6 +238,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     done = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: done.set())
+    try:
+        emulator.start()
+    except OSError as error:
+        sys.stderr.write(
+            f"The emulator cannot listen on {given.host}:{given.port}: {error}. --port 0 takes a free port.\n"
+        )
+        return 1
     with emulator:
         sys.stdout.write(_greeting(emulator, given.sub_app_id))
         sys.stdout.flush()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -207,9 +208,13 @@ def inbox_url() -> str:
 
 def inbox_retention() -> float:
     """Answer for how many seconds events stay in the inbox: ``[tencent_vod] inbox_retention_days``."""
-    days = conf.getfloat("tencent_vod", "inbox_retention_days", fallback=_RETENTION_DAYS)
-    if days <= 0:
-        raise VodSettingsError(f"[tencent_vod] inbox_retention_days must be above 0, not {days:g}.")
+    value = conf.get("tencent_vod", "inbox_retention_days", fallback="").strip() or _RETENTION_DAYS
+    try:
+        days = float(value)
+    except ValueError:
+        days = math.nan
+    if not 0 < days < math.inf:
+        raise VodSettingsError(f"[tencent_vod] inbox_retention_days must be a number of days above 0, not {value!r}.")
     return days * 86400
 
 

@@ -347,11 +347,11 @@ class PostgreSQL(Dialect):
     transient_states: ClassVar[tuple[str, ...]] = ("08", "40", "53", "55P03", "57", "58", "25006")
 
     def engine_options(self) -> dict[str, Any]:
-        """Bound the time to connect, and speak UTF-8 whatever the server's default."""
+        """Bound the time to connect and to notice a dead server, and speak UTF-8 whatever the server's default."""
         options = super().engine_options()
         if self.url.get_driver_name() in ("psycopg", "psycopg2"):
-            timeout = {} if "connect_timeout" in self.url.query else {"connect_timeout": CONNECT_TIMEOUT}
-            options["connect_args"] = {"client_encoding": "utf8", **timeout}
+            bounds = {name: value for name, value in _LIBPQ_BOUNDS.items() if name not in self.url.query}
+            options["connect_args"] = {"client_encoding": "utf8", **bounds}
         if self.url.get_driver_name() == "psycopg":
             # Behind a pooler that shares sessions a statement is prepared in one and looked for in another.
             options["connect_args"]["prepare_threshold"] = None
@@ -408,6 +408,15 @@ class PostgreSQL(Dialect):
             return NotifyListener(engine, lambda: PollingListener(positions))
         return PollingListener(positions)
 
+
+# What waits for news is silent for hours; a server or firewall that went away meanwhile is noticed within a minute.
+_LIBPQ_BOUNDS = {
+    "connect_timeout": CONNECT_TIMEOUT,
+    "keepalives_idle": 30,  # seconds
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,  # milliseconds
+}
 
 # Columns whose texts have no line break and are not empty, so that one text holds them all: ids have no control
 # characters, and compact JSON breaks no lines. (If one did, the columns would differ in length, and PostgreSQL refuse.)

@@ -156,3 +156,11 @@ def test_the_command_explains_itself(capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as caught:
         main(["--empty", "never"])
     assert caught.value.code == 2
+
+
+def test_the_command_names_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]):
+    """It ends with the address and the way out, not with a traceback."""
+    with Emulator() as vod:
+        assert main(["--port", str(vod.port)]) == 1
+    assert f"127.0.0.1:{vod.port}" in (told := capsys.readouterr().err)
+    assert "--port 0" in told

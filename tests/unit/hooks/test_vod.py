@@ -10,7 +10,7 @@ import pytest
 
 from airflow_vod.emulator import Emulator, EmulatorOptions
 from airflow_vod.exceptions import VodAuthenticationError, VodSettingsError
-from airflow_vod.hooks.vod import VodHook, inbox_url
+from airflow_vod.hooks.vod import VodHook, inbox_retention, inbox_url
 from airflow_vod.settings import VodSettings
 from tests import airflow_home
 
@@ -304,3 +304,11 @@ def test_inbox_by_environment_and_command(monkeypatch: pytest.MonkeyPatch) -> No
     assert inbox_url() == "postgresql+psycopg://u:p@h/by-command"
     monkeypatch.setenv("AIRFLOW__TENCENT_VOD__INBOX_SQL_ALCHEMY_CONN", "postgresql+psycopg://u:p@h/by-name")
     assert inbox_url() == "postgresql+psycopg://u:p@h/by-name"
+
+
+@pytest.mark.parametrize("days", ["abc", "0", "-1", "nan", "inf"])
+def test_a_retention_that_is_none(monkeypatch: pytest.MonkeyPatch, days: str) -> None:
+    """The error names the option, its value and what it takes."""
+    monkeypatch.setenv("AIRFLOW__TENCENT_VOD__INBOX_RETENTION_DAYS", days)
+    with pytest.raises(VodSettingsError, match=rf"inbox_retention_days must be a number of days above 0, not '{days}'"):
+        inbox_retention()

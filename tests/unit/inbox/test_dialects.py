@@ -9,6 +9,7 @@ import pytest
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import make_url
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -21,6 +22,7 @@ from airflow_vod.inbox.migrations import config
 from airflow_vod.inbox.store import _Statements
 from airflow_vod.inbox.tables import metadata
 from airflow_vod.inbox.waiter import Waiters
+from tests.databases import PostgreSQLServer
 
 
 def _mysql_statements() -> dict[str, str]:
@@ -109,6 +111,16 @@ def test_sqlite_survives_a_loss_of_power(tmp_path: Path) -> None:
             assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
             assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 30_000
     store.close()
+
+
+def test_a_dead_postgresql_server_is_noticed(postgresql: PostgreSQLServer) -> None:
+    """Connections carry bounds that a real libpq takes, and what the URL says of them comes first."""
+    asked = make_url(postgresql.empty()).update_query_dict({"keepalives_idle": "7"})
+    engine = create_engine(asked, **dialect_of(asked).engine_options())
+    with engine.connect() as connection:
+        taken = connection.connection.driver_connection.info.get_parameters()
+    engine.dispose()
+    assert (taken["keepalives_idle"], taken["keepalives_count"], taken["connect_timeout"]) == ("7", "3", "10")
 
 
 def test_one_file_knows_the_databases() -> None:
