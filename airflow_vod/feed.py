@@ -44,6 +44,7 @@ class Feed:
     :param match: what an event must be to count.
     :param vod_conn_id: Airflow connection id.
     :param sub_app_id: another application than the connection's.
+    :param name: what people call the watcher; None for the name by which its cursor is found.
     :param settle: seconds after which an event that was handed out counts as acknowledged; None leaves it to `acknowledge`.
     """
 
@@ -54,6 +55,7 @@ class Feed:
         vod_conn_id: str,
         sub_app_id: int | str | None = None,
         *,
+        name: str | None = None,
         settle: float | None = None,
     ) -> None:
         self._watcher = watcher
@@ -62,7 +64,7 @@ class Feed:
         self._settle = settle
         self._window = WINDOW if settle is None else 10 * WINDOW
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-        self._follower = Follower(match, name=f"asset watcher {watcher}")
+        self._follower = Follower(match, name=f"asset watcher {name or watcher}")
         self._watch: Watch | None = None
         self._queue: str | None = None
         self._position = 0  # up to which this has handed out what counts
@@ -89,11 +91,11 @@ class Feed:
                 else:
                     await self._pass(looked_up_to)
             except InboxUnavailableError as error:
-                log.warning("Asset watcher %s cannot use the inbox now, trying on: %s", self._watcher, error)
+                log.warning("Cannot use the inbox now for %s, trying on: %s", self._follower.name, error)
                 self._leave()  # it may be the watch that has ended
                 await asyncio.sleep(_PAUSE)
             except VodError as error:
-                log.error("Asset watcher %s cannot follow its queue, trying again: %s", self._watcher, error)
+                log.error("Cannot follow the queue for %s, trying again: %s", self._follower.name, error)
                 self._leave()
                 await asyncio.sleep(_LONG_PAUSE)
 
@@ -109,7 +111,7 @@ class Feed:
         try:
             await self._write_cursor()
         except InboxError as error:
-            log.warning("The cursor of asset watcher %s will be moved later: %s", self._watcher, error)
+            log.warning("The cursor of %s will be moved later: %s", self._follower.name, error)
 
     async def aclose(self) -> None:
         """Let another process go on at once."""
@@ -187,7 +189,7 @@ class Feed:
             held = await asyncio.to_thread(self._watch.store.acquire_lease, self._lease, self._holder, LEASE_TTL)
             if held != (self._lease_until > now):
                 self._knows_cursor = False
-                log.info("Asset watcher %s %s", self._watcher, "is followed here" if held else "is followed elsewhere")
+                log.info("Events for %s are taken %s", self._follower.name, "here" if held else "by another process")
             self._lease_until = now + LEASE_TTL if held else float("-inf")
             self._renew_at = now + (_RENEWAL if held else _STANDBY / 2)
         settled = [at for at, since in self._open if self._settle is not None and now - since >= self._settle]

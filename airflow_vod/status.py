@@ -48,6 +48,7 @@ def status_of(vod_conn_id: str, sub_app_id: int | None = None) -> dict[str, Any]
             {
                 "waiter": waiter.waiter,
                 "vod_task_id": waiter.vod_task_id,
+                "event_types": list(waiter.event_types),
                 "seconds": round(now - waiter.since) if waiter.since else None,
             }
             for waiter in store.waiters(settings.queue, _WAITERS_SHOWN)
@@ -67,7 +68,7 @@ def print_status(vod_conn_id: str, sub_app_id: int | None, out: TextIO, *, as_js
     """Print `status_of`.
 
     :param out: where.
-    :return: exit status: 0 where the queue is being relayed or nobody waits, 2 where tasks wait and nobody has pulled for two
+    :return: exit status: 0 where the queue is being relayed or nobody waits, 2 where somebody waits and nobody has pulled for two
         minutes.
     """
     status = status_of(vod_conn_id, sub_app_id)
@@ -89,10 +90,13 @@ def _text(status: dict[str, Any]) -> str:
         f"Waiters   {status['waiters']}",
     ]
     lines += [
-        f"          {each['waiter']} for {each['vod_task_id']}, {each['seconds']} s"
-        for each in status["longest_waiters"]
+        f"          {each['waiter']} for {_wanted(each)}, {each['seconds']} s" for each in status["longest_waiters"]
     ]
     return "\n".join(lines)
+
+
+def _wanted(waiter: dict[str, Any]) -> str:
+    return waiter["vod_task_id"] or " or ".join(waiter["event_types"]) or "any event"
 
 
 def _lease(status: dict[str, Any]) -> str:

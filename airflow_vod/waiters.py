@@ -10,6 +10,7 @@ import asyncio
 import atexit
 import contextlib
 import functools
+import itertools
 import logging
 import threading
 import time
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LINGER = 10.0  # seconds for which a watch outlives its last waiter: the next one is often near
+LISTED_FOR = 600.0  # seconds for which who waits without end stays written down unless he is written down again
 LOOK_AGAIN = 60.0  # seconds between looks into the inbox for all that is waited for, whatever was announced
 SETTINGS_AGE = 60.0  # seconds for which a resolved connection serves the next waiters
 END_PATIENCE = 15.0  # seconds for which a process that ends waits for its watches; Airflow kills a triggerer after 20
@@ -66,6 +68,11 @@ class Waiter:
         self._found: dict[str, EventHeader | StoredEvent | None] = {}
         self._error: BaseException | None = None
         self._woken: asyncio.Future[None] | None = None  # only while `next` waits
+
+    @property
+    def listed_for(self) -> Collection[str | None]:
+        """The VOD tasks under which people see who waits; None for whoever waits for something else."""
+        return self.vod_task_ids
 
     async def next(self, seconds: float) -> dict[str, EventHeader | StoredEvent | None]:
         """Wait for the next events.
@@ -123,8 +130,13 @@ class Follower(Waiter):
     __slots__ = ("match",)
 
     def __init__(self, match: EventMatch, *, name: str = "") -> None:
-        super().__init__((), name=name)
+        super().__init__((), match.event_types, name=name)
         self.match = match
+
+    @property
+    def listed_for(self) -> Collection[str | None]:
+        """See `Waiter.listed_for`."""
+        return (self.match.get("vod_task_id"),)
 
     def accepts(self, event: EventHeader | StoredEvent) -> bool:
         """Say whether an event may count."""
@@ -297,6 +309,7 @@ class Watch:
     def _serve(self) -> None:
         """Hand out events until nobody needs them any more."""
         needed_at, look_again_at, write_at, trouble = time.monotonic(), None, 0.0, False
+        list_again_at = needed_at + LISTED_FOR / 2
         while self._failure is None and not self._ending.is_set() and threading.main_thread().is_alive():
             woken = self._wake.wait(_TICK)
             self._wake.clear()
@@ -317,6 +330,10 @@ class Watch:
                     self._look(self._waiters.copy())
                     self._read_news()
                     look_again_at = now + LOOK_AGAIN
+                if now >= list_again_at:
+                    list_again_at = now + LISTED_FOR / 2
+                    with self._lock:
+                        self._changed += self._followers
                 if self._changed and now >= write_at:
                     metrics.gauge("waiters", len(self._waiters), queue=self.queue)
                     self._write_changes(_BATCH)
@@ -356,15 +373,16 @@ class Watch:
         with self._lock:
             changed, self._changed = self._changed[:limit], self._changed[limit:] if limit else []
         present, gone = [], []
-        for name, vod_task_id in dict.fromkeys((each.name, task) for each in changed for task in each.vod_task_ids):
+        for name, vod_task_id in dict.fromkeys((each.name, task) for each in changed for task in each.listed_for):
             # A trigger that was taken over by another triggerer, or back, is the same waiter: what counts is who waits now.
             waiter = self._find(name, vod_task_id)
-            if not is_id(vod_task_id):
+            if vod_task_id is not None and not is_id(vod_task_id):
                 continue  # no event can have it; its own trigger says so
             if waiter is None:
                 gone.append(WaiterRow.of(name, vod_task_id).id)
             else:
-                present.append(WaiterRow.of(name, vod_task_id, waiter.event_types or (), waiter.deadline))
+                until = time.time() + LISTED_FOR if isinstance(waiter, Follower) else waiter.deadline
+                present.append(WaiterRow.of(name, vod_task_id, waiter.event_types or (), until))
         try:
             self.store.remove_waiters(self.queue, gone)
             self.store.add_waiters(self.queue, present)
@@ -373,9 +391,10 @@ class Watch:
                 self._changed += changed
             raise
 
-    def _find(self, name: str, vod_task_id: str) -> Waiter | None:
+    def _find(self, name: str, vod_task_id: str | None) -> Waiter | None:
         with self._lock:
-            return next((each for each in self._by_task.get(vod_task_id, ()) if each.name == name), None)
+            all_of_task = itertools.chain(self._by_task.get(vod_task_id or "", ()), self._followers)
+            return next((each for each in all_of_task if each.name == name and vod_task_id in each.listed_for), None)
 
     def _look(self, waiters: Iterable[Waiter]) -> None:
         """Look into the inbox for events that came before anybody waited, or that passed unseen."""

@@ -37,7 +37,7 @@ def publish(vod: Emulator, number: int, prefix: str = "Concat") -> list[str]:
     return ids
 
 
-def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait for what other threads do.
 
     :raises TimeoutError: it did not become true.

@@ -134,16 +134,16 @@ class Waiter:
 
     @classmethod
     def of(
-        cls, waiter: str, vod_task_id: str, event_types: Collection[str] = (), deadline: float | None = None
+        cls, waiter: str, vod_task_id: str | None, event_types: Collection[str] = (), deadline: float | None = None
     ) -> Waiter:
-        """Make the record of a wait for one VOD task: the same one wherever the task waits, and whichever process tells.
+        """Make the record of a wait: the same one wherever the task waits, and whichever process tells.
 
         :param waiter: who it is, ``dag/run/task``.
-        :param vod_task_id: the VOD task.
+        :param vod_task_id: the VOD task, or None.
         :param event_types: the types that will do; empty for any.
         :param deadline: as above.
         """
-        digest = hashlib.sha256(f"{waiter}\0{vod_task_id}".encode()).hexdigest()
+        digest = hashlib.sha256(f"{waiter}\0{vod_task_id or ''}".encode()).hexdigest()
         return cls(digest[:32], vod_task_id, tuple(sorted(event_types)), waiter, deadline)
 
 

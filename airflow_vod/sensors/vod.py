@@ -10,7 +10,7 @@ import contextlib
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -56,7 +56,6 @@ _BACKSTOP = 60.0  # seconds after its own deadline at which Airflow itself ends 
 _ASK_LIMIT = 16  # tasks that one look may ask VOD about
 _TAKE_PATIENCE = 60.0  # seconds for which a wait that is over bears an inbox that does not answer
 _REPORT_EVERY = 300.0  # seconds between lines about a wait that goes on
-_LISTED_FOR = 600.0  # seconds for which a sensor that looks by itself stays among the waiters without another look
 
 
 class VodTaskFailedError(AirflowFailException):
@@ -115,11 +114,9 @@ class VodSensor(BaseSensorOperator):
         """
         return False
 
-    def _list_wait(self, context: Context) -> None:
-        """Write down that this sensor waits: for people, and for relays that confirm only what is awaited."""
-
-    def _unlist_wait(self, context: Context) -> None:
-        """Write down that it no longer does."""
+    def _waits_for(self) -> tuple[Collection[str | None], Collection[str]]:
+        """Answer the VOD tasks that are waited for, None for other things, and the event types that will do, none for any."""
+        raise NotImplementedError
 
     def _trigger(self, context: Context, deadline: float) -> BaseTrigger:
         """Make what waits in the triggerer."""
@@ -260,6 +257,29 @@ class VodSensor(BaseSensorOperator):
             if self.never_fail:
                 raise AirflowSkipException(str(error)) from error
             raise
+
+    # Being seen to wait, by people and by relays that confirm only what is awaited; a trigger's watch does this for it
+
+    _list_again_at = 0.0
+
+    def _list_wait(self, context: Context) -> None:
+        now = time.monotonic()
+        if now < self._list_again_at:
+            return
+        from airflow_vod.inbox import Waiter
+        from airflow_vod.waiters import LISTED_FOR
+
+        self._list_again_at = now + LISTED_FOR / 2
+        name, until = task_name(context["ti"]), time.time() + LISTED_FOR + self.poke_interval
+        tasks, event_types = self._waits_for()
+        self._inbox.add_waiters(self._queue, [Waiter.of(name, task, event_types, until) for task in tasks])
+
+    def _unlist_wait(self, context: Context) -> None:
+        if self._list_again_at or self.reschedule:
+            from airflow_vod.inbox import Waiter
+
+            name = task_name(context["ti"])
+            self._inbox.remove_waiters(self._queue, [Waiter.of(name, task).id for task in self._waits_for()[0]])
 
     # What it takes
 
@@ -489,6 +509,9 @@ class VodTaskSensor(VodSensor):
 
     # Looking
 
+    def _waits_for(self) -> tuple[Collection[str | None], Collection[str]]:
+        return self._vod_task_ids, self._event_types or ()
+
     def _is_there(self) -> bool:
         return self._findings().complete
 
@@ -515,29 +538,6 @@ class VodTaskSensor(VodSensor):
             self.log.info("Found %s of VOD task %s in the inbox", event.event_type, event.vod_task_id)
         values = findings.values()
         return PokeReturnValue(is_done=True, xcom_value=values[0] if self._single else values)
-
-    # Being seen to wait; a trigger's watch does this for it
-
-    _list_again_at = 0.0
-
-    def _list_wait(self, context: Context) -> None:
-        now = time.monotonic()
-        if now < self._list_again_at:
-            return
-        from airflow_vod.inbox import Waiter
-
-        self._list_again_at = now + _LISTED_FOR / 2
-        name, until = task_name(context["ti"]), time.time() + _LISTED_FOR + self.poke_interval
-        waiters = [Waiter.of(name, vod_task_id, self._event_types or (), until) for vod_task_id in self._vod_task_ids]
-        self._inbox.add_waiters(self._queue, waiters)
-
-    def _unlist_wait(self, context: Context) -> None:
-        if self._list_again_at or self.reschedule:
-            from airflow_vod.inbox import Waiter
-
-            name = task_name(context["ti"])
-            ids = [Waiter.of(name, vod_task_id).id for vod_task_id in self._vod_task_ids]
-            self._inbox.remove_waiters(self._queue, ids)
 
     # Asking VOD itself
 

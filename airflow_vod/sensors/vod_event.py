@@ -6,7 +6,7 @@ so in every mode the same event ends the wait, whether it comes before the senso
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +78,9 @@ class VodEventSensor(VodSensor):
     def _since(self) -> float:
         return seconds_of(self.since)
 
+    def _waits_for(self) -> tuple[Collection[str | None], Collection[str]]:
+        return (self._match.get("vod_task_id"),), self._match.event_types
+
     def _look(self, context: Context) -> PokeReturnValue | None:
         event = self._next_event()
         return self._end_with(context, event) if event else None
@@ -95,6 +98,7 @@ class VodEventSensor(VodSensor):
     def _end_with(self, context: Context, event: StoredEvent) -> PokeReturnValue:
         self.log.info("Found %s, position %d of the inbox", event.event_type, event.position)
         self._inbox.mark_read(event.queue, [event.position], task_name(context["ti"]))
+        self._unlist_wait(context)
         self._found = event
         return PokeReturnValue(is_done=True, xcom_value=told(event))
 

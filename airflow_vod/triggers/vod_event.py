@@ -158,7 +158,8 @@ class VodEventTrigger(BaseEventTrigger):
         from airflow_vod.feed import Feed
 
         match = EventMatch.of(self.event_type, self.match)
-        return Feed(self._name(), match, self.vod_conn_id, self.sub_app_id, settle=settle)
+        name = self.watcher or f"of {match}"
+        return Feed(self._name(), match, self.vod_conn_id, self.sub_app_id, name=name, settle=settle)
 
     def _name(self) -> str:
         return self.watcher or hashlib.sha256(self._identity().encode()).hexdigest()[:32]

@@ -22,7 +22,7 @@ from airflow_vod.exceptions import InboxError, VodAuthenticationError
 from airflow_vod.inbox import InboxStore
 from airflow_vod.pacing import API_LIMIT, Pacer
 from airflow_vod.pipeline import EMPTY_INTERVAL, Pipeline, run_in_thread
-from airflow_vod.relay import Relay
+from airflow_vod.relay import LEASE_TTL, Relay
 from tests.relays import SUB_APP_ID, FickleStore, client_of, publish, until
 
 HOLD = 0.5  # seconds, instead of VOD's 5, so that nothing waits for long
@@ -124,7 +124,7 @@ def test_everything_is_stored_once_and_confirmed(vod_emulator: Emulator, run: Ru
     """A backlog of hundreds of events ends in the inbox, each once, and leaves the queue."""
     ids = publish(vod_emulator, 700)
     running = run()
-    until(drained(vod_emulator, 700), 20)
+    until(drained(vod_emulator, 700), 60)
     stored = running.store.list(running.relay.queue, limit=1000)
     assert sorted(event.vod_task_id for event in stored) == sorted(ids)
     running.stop()
@@ -214,18 +214,18 @@ def test_a_pull_that_fails_costs_nothing_but_time(vod_emulator: Emulator, run_sq
     publish(vod_emulator, 100)
     running = run_sqlite()
     lost = 16 if fault in ("drop_response", "truncate", "garbage_json") else 0
-    until(lambda: vod_emulator.queue(SUB_APP_ID).confirmed == 100 - lost, 5)
-    assert running.relay.summary.pull_failures == 1
+    until(lambda: vod_emulator.queue(SUB_APP_ID).confirmed == 100 - lost, 20)
+    until(lambda: running.relay.summary.pull_failures == 1)
     assert vod_emulator.queue(SUB_APP_ID).hidden == lost
 
 
 def test_a_pull_without_answer_holds_up_no_other(vod_emulator: Emulator, run_sqlite: Run) -> None:
     """While one answer is stuck for long, the pulls beside it go on, and its events are relayed when it comes."""
     running = run_sqlite()
-    vod_emulator.faults.script({"PullEvents": ["slow:0", "slow:0", "slow:4"]})
+    vod_emulator.faults.script({"PullEvents": ["slow:0", "slow:0", "slow:8"]})
     publish(vod_emulator, 300)
-    until(lambda: vod_emulator.queue(SUB_APP_ID).confirmed == 300 - 16, 3)
-    until(drained(vod_emulator, 300), 6)
+    until(lambda: vod_emulator.queue(SUB_APP_ID).confirmed == 300 - 16, 7)
+    until(drained(vod_emulator, 300), 30)
     assert running.relay.summary.duplicates == 0
 
 
@@ -237,7 +237,7 @@ def test_pulls_that_fail_side_by_side_are_one_failure(tmp_path: Any) -> None:
         running = run()
         until(lambda: len(running.pipeline._pulls) >= 16)
         vod.faults.script({"PullEvents": ["auth_failure"] * 10})
-        until(drained(vod, 16 * 80), 15)
+        until(drained(vod, 16 * 80), 60)
         assert vod.faults.fired()["PullEvents", "auth_failure"] == 10
         assert running.errors == []
         assert running.relay.summary.pull_failures == 10
@@ -249,7 +249,7 @@ def test_throttling_makes_it_slower_and_it_recovers(vod_emulator: Emulator, run_
     vod_emulator.faults.script({"PullEvents": ["throttled"] * 3})
     publish(vod_emulator, 64)
     run_sqlite()
-    until(drained(vod_emulator, 64), 10)
+    until(drained(vod_emulator, 64), 60)
     times = [call.time for call in vod_emulator.calls if call.action == "PullEvents"][:4]
     pauses = [later - earlier for earlier, later in itertools.pairwise(times)]
     assert pauses[0] >= 0.12
@@ -262,11 +262,12 @@ def test_an_outage_of_the_api_is_waited_out(vod_emulator: Emulator, run_sqlite: 
     running = run_sqlite()
     until(lambda: vod_emulator.queue(SUB_APP_ID).waiting == 1)
     vod_emulator.stop()
+    until(lambda: running.relay.summary.pull_failures >= 1)
     time.sleep(2.0)
-    assert 1 <= running.relay.summary.pull_failures <= 8
+    assert running.relay.summary.pull_failures <= 8
     publish(vod_emulator, 20)
     vod_emulator.start()
-    until(drained(vod_emulator, 20), 10)
+    until(drained(vod_emulator, 20), 60)
     assert running.errors == []
 
 
@@ -279,8 +280,7 @@ def test_who_cannot_reach_vod_lets_another_try(
     until(lambda: cut_off.relay.summary.pull_failures, 30)
     publish(vod_emulator, 20)
     other = run_sqlite()
-    until(drained(vod_emulator, 20), 60)
-    assert other.relay.summary.confirmed == 20
+    until(lambda: other.relay.summary.confirmed == 20, 60)
     assert cut_off.errors == []
 
 
@@ -339,7 +339,7 @@ def test_who_is_behind_asks_how_far(vod_emulator: Emulator, run_sqlite: Run, mon
 def test_refusals_in_a_row_end_it(vod_emulator: Emulator, run_sqlite: Run) -> None:
     """A bad key is tried three times, then the relay ends with the API's own error and without its lease."""
     running = run_sqlite(client_of(vod_emulator, secret_key="wrong"))
-    running.thread.join(10)
+    running.thread.join(60)
     [error] = running.errors
     assert isinstance(error, VodAuthenticationError)
     assert vod_emulator.calls.count("PullEvents") == pipeline_module.PERMANENT_AFTER
@@ -353,7 +353,7 @@ def test_two_refusals_do_not_end_it(vod_emulator: Emulator, run_sqlite: Run) -> 
     )
     publish(vod_emulator, 40)
     running = run_sqlite()
-    until(drained(vod_emulator, 40), 10)
+    until(drained(vod_emulator, 40), 60)
     assert running.errors == []
 
 
@@ -371,7 +371,7 @@ def test_a_bug_ends_it_after_what_is_open_is_brought_home(vod_emulator: Emulator
 
     publish(vod_emulator, 200)
     running = run_sqlite(Buggy(client_of(vod_emulator).settings))
-    running.thread.join(10)
+    running.thread.join(60)
     assert [type(error) for error in running.errors] == [ZeroDivisionError]
     summary = running.relay.summary
     assert summary.pulled == summary.stored == summary.confirmed >= 32
@@ -385,7 +385,7 @@ def test_confirms_that_fail_are_harmless(vod_emulator: Emulator, run_sqlite: Run
     running = run_sqlite()
     until(lambda: running.relay.summary.stored == 64)
     until(lambda: vod_emulator.queue(SUB_APP_ID).confirmed == 48)
-    assert running.relay.summary.confirm_failures == 16
+    until(lambda: running.relay.summary.confirm_failures == 16)
 
 
 # An inbox that fails
@@ -449,7 +449,7 @@ def test_a_database_that_refuses_ends_it(run_sqlite: Run, vod_emulator: Emulator
         raise InboxError("no such table")
 
     running.store.acquire_lease = refuse  # type: ignore[attr-defined]
-    running.thread.join(10)
+    running.thread.join(60)
     assert [str(error) for error in running.errors] == ["no such table"]
 
 
@@ -466,7 +466,7 @@ def test_two_relays_of_one_queue(vod_emulator: Emulator, run: Run) -> None:
     assert second.relay.summary.pulls == 0
     first.stop()
     publish(vod_emulator, 50, "B")
-    until(drained(vod_emulator, 100), 5)
+    until(drained(vod_emulator, 100), LEASE_TTL - 1)
     assert (first.relay.summary.stored, second.relay.summary.stored) == (50, 50)
 
 
@@ -539,7 +539,7 @@ def test_stop_waits_for_the_long_poll(vod_emulator: Emulator, run_sqlite: Run) -
     until(lambda: vod_emulator.queue(SUB_APP_ID).waiting == 1)
     running.pipeline.stop()
     publish(vod_emulator, 1)
-    running.thread.join(5)
+    running.thread.join(60)
     assert vod_emulator.queue(SUB_APP_ID).confirmed == 1
     assert running.relay.summary.stored == 1
 

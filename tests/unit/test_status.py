@@ -37,6 +37,16 @@ def test_somebody_waits_and_nobody_pulls(vod: Vod, capsys: pytest.CaptureFixture
     assert (longest["waiter"], longest["vod_task_id"]) == ("dag/run/task", "Concat-1")
 
 
+def test_who_waits_for_no_vod_task(vod: Vod, capsys: pytest.CaptureFixture[str]) -> None:
+    """Event sensors and asset watchers are named with the types of events they wait for."""
+    waiters = [Waiter.of("asset watcher w", None, ["NewFileUpload", "FileDeleted"]), Waiter.of("dag/run/task", None)]
+    vod.store.add_waiters(vod.queue, waiters)
+    assert cli.main(["relay", "status"]) == 2
+    told = capsys.readouterr().out
+    assert "asset watcher w for FileDeleted or NewFileUpload, 0 s" in told
+    assert "dag/run/task for any event, 0 s" in told
+
+
 def test_a_sensor_that_looks_by_itself(vod: Vod, capsys: pytest.CaptureFixture[str]) -> None:
     """Between two looks nobody holds the lease; who held it last still tells of its pulls, and nothing is wrong."""
     from airflow_vod.hooks.vod import VodHook

@@ -18,8 +18,9 @@ from airflow_vod import waiters as waiters_module
 from airflow_vod.emulator import Emulator, EmulatorOptions
 from airflow_vod.exceptions import InboxUnavailableError, VodAuthenticationError
 from airflow_vod.inbox import InboxStore
+from airflow_vod.matching import EventMatch
 from airflow_vod.triggers.vod import VodTaskTrigger
-from airflow_vod.waiters import Waiter, Watch, watch_of
+from airflow_vod.waiters import Follower, Waiter, Watch, watch_of
 from tests.airflow_fixtures import INBOX_OPTION
 from tests.relays import SUB_APP_ID, FickleStore, publish, settings_of, until
 from tests.samples import concat_event
@@ -64,7 +65,7 @@ def start(vod_emulator: Emulator) -> Iterator[Callable[..., Watch]]:
 Start = Callable[..., Watch]
 
 
-async def wait_for(watch: Watch, waiter: Waiter, seconds: float = 10.0) -> float:
+async def wait_for(watch: Watch, waiter: Waiter, seconds: float = 60.0) -> float:
     """Wait until a waiter has everything.
 
     :return: seconds that it took.
@@ -216,6 +217,23 @@ async def test_who_waits_is_written_down(sqlite: FickleStore, start: Start) -> N
     assert (row.waiter, row.event_types, row.deadline) == ("dag/run/7", ("ConcatComplete",), 4e9)
     for waiter in waiters:
         watch.discard(waiter)
+    await asyncio.to_thread(until, lambda: sqlite.waiters(watch.queue) == [])
+
+
+async def test_who_follows_without_end_stays_written_down(
+    sqlite: FickleStore, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A follower has no deadline, so it is written down for a while, again and again: what a crash leaves behind ends."""
+    monkeypatch.setattr(waiters_module, "LISTED_FOR", 2.0)
+    watch = start(sqlite)
+    follower = Follower(EventMatch.of("NewFileUpload"), name="asset watcher w")
+    watch.add(follower)
+    await asyncio.to_thread(until, lambda: sqlite.waiters(watch.queue))
+    [first] = sqlite.waiters(watch.queue)
+    assert (first.waiter, first.vod_task_id, first.event_types) == ("asset watcher w", None, ("NewFileUpload",))
+    assert first.deadline is not None
+    await asyncio.to_thread(until, lambda: [row.deadline for row in sqlite.waiters(watch.queue)] > [first.deadline])
+    watch.discard(follower)
     await asyncio.to_thread(until, lambda: sqlite.waiters(watch.queue) == [])
 
 

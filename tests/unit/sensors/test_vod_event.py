@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowSensorTimeout
 
 from airflow_vod.events import parse_event
 from airflow_vod.exceptions import VodSettingsError
+from airflow_vod.inbox import Waiter
 from airflow_vod.sensors.vod_event import VodEventSensor
 from tests.airflow_fixtures import MODES, SENSOR_MARKS, Vod
 from tests.dag_runs import DagRun, run_dag
@@ -71,6 +72,25 @@ def test_an_event_that_comes_later(vod: Vod, mode: dict[str, Any]) -> None:
     run = wait(mode, match={"MediaBasicInfo.Name": "name of mine"})
     thread.join()
     assert run.xcom("wait")["file_id"] == "mine"
+
+
+def test_the_inbox_knows_who_waits(vod: Vod, mode: dict[str, Any]) -> None:
+    """People see the sensor among the waiters while it waits, with what it waits for, and not afterwards."""
+    seen: list[Waiter] = []
+
+    def later() -> None:
+        vod.after_pulls(2)
+        seen.extend(vod.store.waiters(vod.queue))
+        vod.publish(upload("mine"))
+
+    thread = after(later)
+    wait(mode, event_type="NewFileUpload", match={"file_id": "mine"})
+    thread.join()
+    [waiter] = seen
+    assert (waiter.vod_task_id, waiter.event_types) == (None, ("NewFileUpload",))
+    assert waiter.waiter.startswith("dag/manual__")
+    while vod.store.waiters(vod.queue):  # a watch writes that down within its next second
+        time.sleep(0.05)
 
 
 def test_the_past_does_not_count(vod: Vod, mode: dict[str, Any]) -> None:

@@ -46,7 +46,7 @@ def receive(vod: Vod, *events: dict[str, Any]) -> None:
     vod.store.receive(vod.queue, [parse_event(event) for event in events], "pull")
 
 
-async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Wait for something that comes soon."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -248,6 +248,22 @@ async def test_the_cursor_waits_for_airflow(vod: Vod, start: Callable[[], Trigge
     assert {event.read_by for event in vod.store.list()} == {"asset watcher w"}
 
 
+async def test_people_see_a_watcher_wait(vod: Vod) -> None:
+    """A watcher is among the waiters under its own name, or by what it waits for, until it ends."""
+    match = {"source": "Upload"}
+    triggers = VodEventTrigger(event_type="NewFileUpload", match=match), VodEventTrigger(watcher="mine")
+    watchers = [Triggerer(trigger) for trigger in triggers]
+    await until(lambda: len(vod.store.waiters(vod.queue)) == 2)
+    told = {waiter.waiter: waiter.event_types for waiter in vod.store.waiters(vod.queue)}
+    assert told == {
+        "asset watcher of NewFileUpload, source = 'Upload'": ("NewFileUpload",),
+        "asset watcher mine": (),
+    }
+    for watcher in watchers:
+        await watcher.stop()
+    await until(lambda: vod.store.waiters(vod.queue) == [])
+
+
 async def test_a_restart(vod: Vod, start: Callable[[], Triggerer]) -> None:
     """After a restart what Airflow has stored does not come again; what it has not does, and so does what came meanwhile."""
     receive(vod, *map(upload, range(5)))
@@ -339,7 +355,7 @@ async def test_an_outage_in_the_middle_of_a_page(
     await until(lambda: len(triggerer.taken) == 2)
     failures = []
 
-    def fail(*_: Any) -> bool:
+    def fail(*_: Any, **__: Any) -> bool:
         failures.append(1)
         raise InboxUnavailableError("away")
 
