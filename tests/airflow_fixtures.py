@@ -54,7 +54,7 @@ class Vod:
     def after_pulls(self, number: int = 1) -> None:
         """Wait until so many more pulls have been answered than now."""
         wanted = self.emulator.calls.count("PullEvents") + number
-        self.emulator.wait_until(lambda: self.emulator.calls.count("PullEvents") >= wanted, 20)
+        self.emulator.wait_until(lambda: self.emulator.calls.count("PullEvents") >= wanted, 60)
 
     def connect(self, name: str = "vod_default", **changes: Any) -> None:
         """Set an Airflow connection; `changes` replace or, if None, remove its fields."""

@@ -188,7 +188,7 @@ def test_store_survives_a_fork(inbox: InboxStore) -> None:
     assert other_session != session
     assert _session(inbox) == session
     assert inbox.find(Q, ["Concat-child"])
-    assert inbox.wait_for_news(Q, timeout=2)
+    assert inbox.wait_for_news(Q, timeout=30)
 
 
 # News
@@ -215,11 +215,11 @@ def test_news_survive_a_dropped_connection(postgresql: PostgreSQLServer, caplog:
     url = postgresql.inbox()
     listener, writer = InboxStore.open(url), InboxStore.open(url)
     for _ in range(2):
-        assert listener.wait_for_news(Q, timeout=1)
+        assert listener.wait_for_news(Q, timeout=30)
     _cut_connections(postgresql, url)
-    assert listener.wait_for_news(Q, timeout=5)
+    assert listener.wait_for_news(Q, timeout=30)
     writer.receive(Q, [concat_event("Concat-1")], "pull")
-    assert listener.wait_for_news(Q, timeout=5)
+    assert listener.wait_for_news(Q, timeout=30)
     listener.close()
     writer.close()
     assert all(each.levelno < logging.WARNING for each in caplog.records), "a restart is no reason for a traceback"

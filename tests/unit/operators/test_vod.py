@@ -56,7 +56,7 @@ def test_behind_a_sensor(vod: Vod) -> None:
         return f"published {url}"
 
     def define() -> None:
-        sensor = VodConcatSensor(task_id="wait", vod_task_id="Concat-1", timeout=20)
+        sensor = VodConcatSensor(task_id="wait", vod_task_id="Concat-1", timeout=60)
         urls = VodFileUrlsOperator(task_id="urls", result=sensor.output)
         publish.expand(url=urls.output)
 
@@ -74,9 +74,9 @@ def test_behind_a_sensor_for_several_tasks(vod: Vod, mapped: bool) -> None:
 
     def define() -> None:
         sensor = (
-            VodConcatSensor.partial(task_id="wait", timeout=20).expand(vod_task_id=ids)
+            VodConcatSensor.partial(task_id="wait", timeout=60).expand(vod_task_id=ids)
             if mapped
-            else VodConcatSensor(task_id="wait", timeout=20, vod_task_id=ids)
+            else VodConcatSensor(task_id="wait", timeout=60, vod_task_id=ids)
         )
         VodFileUrlsOperator(task_id="urls", result=sensor.output)
 
@@ -89,7 +89,7 @@ def test_by_task_id_alone(vod: Vod) -> None:
     vod.publish_concat("Concat-1")
 
     def define() -> None:
-        sensor = VodConcatSensor(task_id="wait", vod_task_id="Concat-1", timeout=20, do_xcom_push=False)
+        sensor = VodConcatSensor(task_id="wait", vod_task_id="Concat-1", timeout=60, do_xcom_push=False)
         sensor >> VodFileUrlsOperator(task_id="urls", vod_task_id="{{ 'Concat-1' }}", file_types=["mp4"])
 
     assert run_dag(define).xcom("urls") == [urls_of("Concat-1")[1]]

@@ -33,7 +33,7 @@ class SlowInbox:
         """Commit once there is leave to."""
         assert source == "callback"
         self.begun.release()
-        assert self.leave.acquire(timeout=20)
+        assert self.leave.acquire(timeout=60)
         if self.error is not None:
             raise self.error
         tasks = [event.vod_task_id for event in events]
@@ -50,7 +50,7 @@ def start(intake: Intake, *names: str, queue: str = "q") -> list[asyncio.Task[Re
 
 async def begun(inbox: SlowInbox) -> None:
     """Wait until a commit has begun."""
-    assert await asyncio.to_thread(inbox.begun.acquire, timeout=20)
+    assert await asyncio.to_thread(inbox.begun.acquire, timeout=60)
 
 
 async def test_those_that_come_meanwhile_share_the_next_commit() -> None:

@@ -52,7 +52,7 @@ def wait(
     mode: dict[str, Any], vod_task_id: Any = "Concat-1", sensor: type = VodConcatSensor, **arguments: Any
 ) -> DagRun:
     """Run a DAG of one sensor, ``wait``."""
-    settings = {"timeout": 20, "vod_task_id": vod_task_id} | mode | arguments
+    settings = {"timeout": 60, "vod_task_id": vod_task_id} | mode | arguments
     return run_dag(lambda: sensor(task_id="wait", **settings))
 
 
@@ -159,8 +159,8 @@ def test_an_id_from_another_task(vod: Vod, mode: dict[str, Any]) -> None:
         return "Concat-1"
 
     def define() -> None:
-        VodConcatSensor(task_id="by_xcom_arg", vod_task_id=submit(), timeout=20, **mode)
-        VodConcatSensor(task_id="by_template", vod_task_id="Concat-{{ 1 + 1 }}", timeout=20, **mode)
+        VodConcatSensor(task_id="by_xcom_arg", vod_task_id=submit(), timeout=60, **mode)
+        VodConcatSensor(task_id="by_template", vod_task_id="Concat-{{ 1 + 1 }}", timeout=60, **mode)
 
     run = run_dag(define)
     assert run.xcom("by_xcom_arg")["vod_task_id"] == "Concat-1"
@@ -176,7 +176,7 @@ def test_a_mapped_sensor(vod: Vod, mode: dict[str, Any]) -> None:
     def submit() -> list[str]:
         return ["Concat-1", "Concat-2"]
 
-    run = run_dag(lambda: VodConcatSensor.partial(task_id="wait", timeout=20, **mode).expand(vod_task_id=submit()))
+    run = run_dag(lambda: VodConcatSensor.partial(task_id="wait", timeout=60, **mode).expand(vod_task_id=submit()))
     assert [run.xcom("wait", map_index=index)["vod_task_id"] for index in (0, 1)] == ["Concat-1", "Concat-2"]
 
 

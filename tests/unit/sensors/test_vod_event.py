@@ -31,7 +31,7 @@ def mode(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 def wait(mode: dict[str, Any], **arguments: Any) -> DagRun:
     """Run a DAG of one sensor, ``wait``."""
-    settings = {"timeout": 20} | mode | arguments
+    settings = {"timeout": 60} | mode | arguments
     return run_dag(lambda: VodEventSensor(task_id="wait", **settings))
 
 
@@ -137,7 +137,7 @@ def test_templates(vod: Vod, mode: dict[str, Any]) -> None:
     def define() -> None:
         match = {"file_id": file_id(), "MediaBasicInfo.Name": "name of {{ 1 + 1 }}"}
         VodEventSensor(
-            task_id="wait", match=match, event_type="New{{ 'File' }}Upload", since=LONG_AGO, timeout=20, **mode
+            task_id="wait", match=match, event_type="New{{ 'File' }}Upload", since=LONG_AGO, timeout=60, **mode
         )
 
     assert run_dag(define).xcom("wait")["file_id"] == "2"

@@ -27,7 +27,7 @@ from tests.databases import PostgreSQLServer
 FAILED = {"ErrCode": 70000, "Message": "internal error"}
 
 
-def trigger(vod_task_id: Any = "Concat-1", seconds: float = 20, **arguments: Any) -> VodTaskTrigger:
+def trigger(vod_task_id: Any = "Concat-1", seconds: float = 60, **arguments: Any) -> VodTaskTrigger:
     """A trigger that gives up after some seconds."""
     settings = {"vod_conn_id": "vod_default", "deadline": time.time() + seconds, "waiter": "dag/run/task"}
     return VodTaskTrigger(vod_task_id=vod_task_id, **settings | arguments)

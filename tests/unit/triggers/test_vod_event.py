@@ -101,7 +101,7 @@ def test_mistakes_are_found_when_the_dag_is_read(arguments: dict[str, Any]) -> N
 # For the sensor
 
 
-def next_event(seconds: float = 20, **arguments: Any) -> VodNextEventTrigger:
+def next_event(seconds: float = 60, **arguments: Any) -> VodNextEventTrigger:
     """A trigger that gives up after some seconds."""
     settings = {"vod_conn_id": "vod_default", "since": 0.0, "deadline": time.time() + seconds, "waiter": "dag/run/task"}
     return VodNextEventTrigger(**settings | arguments)
