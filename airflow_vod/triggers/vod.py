@@ -70,6 +70,10 @@ class VodWaitTrigger(BaseTrigger):
         """Wait with one watch, until what is waited for is there or the time is over."""
         raise NotImplementedError
 
+    def _timed_out(self, waiter: Any) -> TriggerEvent:
+        """Make the event of a wait whose time is over."""
+        return TriggerEvent({"status": "timeout"})
+
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield the one event."""
         yield await self._last_event()
@@ -86,9 +90,9 @@ class VodWaitTrigger(BaseTrigger):
                 return await self._wait(waiter)
             except InboxUnavailableError as error:
                 self.log.warning("The inbox does not answer, trying on: %s", error)
-                await asyncio.sleep(min(_RETRY_PAUSE, self._remaining()))
-                if self._remaining() <= 0:
-                    return _error(error)
+                await asyncio.sleep(min(_RETRY_PAUSE, max(self._remaining(), 0)))
+                if self._remaining() <= 0:  # as in the other modes, the end of the time counts and not the last trouble
+                    return self._timed_out(waiter)
             except VodAuthenticationError as error:
                 # The key may have been replaced while this waited: the connection is read again, once.
                 if time.monotonic() - refused_at < _REFUSAL_WINDOW:
@@ -168,6 +172,7 @@ class VodTaskTrigger(VodWaitTrigger):
         self.fail_fast = fail_fast
         self.end_from_trigger = end_from_trigger
         self.do_xcom_push = do_xcom_push
+        self._asked_at: float | None = None  # when VOD was last asked about one of them, in Unix seconds
         self._unjudged: set[str] = set()  # ended, and nobody has looked yet whether well
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -206,10 +211,8 @@ class VodTaskTrigger(VodWaitTrigger):
                         return TriggerEvent(FOUND)
                     self._unjudged.clear()
                 if self._remaining() <= 0:
-                    asked_at = max((watch.asked.get(each, 0.0) for each in waiter.missing), default=0.0)
-                    return TriggerEvent(
-                        {"status": "timeout", "missing": len(waiter.missing), "asked_at": asked_at or None}
-                    )
+                    self._asked_at = max((watch.asked.get(each, 0.0) for each in waiter.missing), default=0.0) or None
+                    return self._timed_out(waiter)
                 waited = time.monotonic() - started
                 self._unjudged |= set(await waiter.next(min(self._remaining(), max(report_after - waited, 0.01))))
                 if time.monotonic() - started >= report_after:
@@ -218,6 +221,9 @@ class VodTaskTrigger(VodWaitTrigger):
         finally:
             watch.discard(waiter)
         return await self._found(watch)
+
+    def _timed_out(self, waiter: Waiter) -> TriggerEvent:
+        return TriggerEvent({"status": "timeout", "missing": len(waiter.missing), "asked_at": self._asked_at})
 
     async def _found(self, watch: Watch) -> TriggerEvent:
         """Everything is in the inbox: hand over to the worker, or end the task here if that was asked for."""

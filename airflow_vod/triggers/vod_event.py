@@ -92,7 +92,7 @@ class VodNextEventTrigger(VodWaitTrigger):
                 if event:
                     return TriggerEvent({"status": "found", "queue": event.queue, "position": event.position})
                 if self._remaining() <= 0:
-                    return TriggerEvent({"status": "timeout"})
+                    return self._timed_out(waiter)
                 await waiter.next(min(self._remaining(), 3600.0))
         finally:
             watch.discard(waiter)

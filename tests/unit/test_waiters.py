@@ -371,8 +371,7 @@ async def test_an_error_is_not_lost_behind_an_event(sqlite: FickleStore, start: 
     waiter = Waiter(["A", "B"])
     watch.add(waiter)
     sqlite.receive(watch.queue, [concat_event("A")], "callback")
-    while not waiter._found:
-        await asyncio.sleep(0.05)
+    await asyncio.to_thread(until, lambda: waiter._found)
     watch.end()
     await asyncio.to_thread(watch.join)
     assert set(await waiter.next(60)) == {"A"}

@@ -473,6 +473,24 @@ def test_an_inbox_that_is_away_when_the_wait_is_over(vod: Vod, unsteady: tuple[P
     happening.join()
 
 
+@pytest.mark.parametrize(("arguments", "state"), [({}, "failed"), ({"soft_fail": True}, "skipped")])
+def test_an_inbox_that_stays_away_until_the_timeout(
+    vod: Vod,
+    unsteady: tuple[Path, Path, str],
+    mode: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: dict[str, Any],
+    state: str,
+) -> None:
+    """A wait without an inbox is one that times out, in every mode, and its error says which option to check."""
+    monkeypatch.setattr(triggers, "_RETRY_PAUSE", 0.2)
+    run = wait(mode, timeout=0.5, **arguments)
+    assert run.state_of("wait") == state
+    if state == "failed":
+        assert isinstance(error := run.error("wait"), AirflowSensorTimeout)
+        assert "inbox_sql_alchemy_conn" in str(error)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"), [({}, InboxUnavailableError), ({"never_fail": True}, AirflowSkipException)]
 )
