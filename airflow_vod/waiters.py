@@ -312,7 +312,8 @@ class Watch:
         list_again_at = needed_at + LISTED_FOR / 2
         while self._failure is None and not self._ending.is_set() and threading.main_thread().is_alive():
             woken = self._wake.wait(_TICK)
-            self._wake.clear()
+            if woken:  # else somebody may set it just now, which is for the next turn
+                self._wake.clear()
             now = time.monotonic()
             if not woken or now >= (look_again_at or now):
                 self._drop_closed()

@@ -170,6 +170,30 @@ async def test_news_of_other_processes_arrive(inbox: InboxStore, start: Start, i
     other.close()
 
 
+async def test_news_at_the_end_of_a_turn_are_not_lost(sqlite: FickleStore, start: Start) -> None:
+    """What is announced in the very moment in which the watch gives up waiting for news is read in its next turn."""
+    watch = start(sqlite)
+    sqlite.wait_for_news = lambda *_, stop, **__: stop.wait(0.1) and False  # type: ignore[attr-defined]
+    waiter = Waiter(["A"])
+    watch.add(waiter)
+    assert await waiter.next(0.3) == {}
+
+    class Late(threading.Event):
+        late = True
+
+        def wait(self, timeout: float | None = None) -> bool:
+            came = super().wait(timeout)
+            if not came and self.late:
+                self.late = False
+                sqlite.receive(watch.queue, [concat_event("A")], "callback")
+                self.set()
+            return came
+
+    watch._wake = Late()
+    assert await waiter.next(20)
+    watch.discard(waiter)
+
+
 async def test_the_inbox_fails_in_the_middle_of_a_wait(
     vod_emulator: Emulator, sqlite: FickleStore, start: Start
 ) -> None:
