@@ -57,6 +57,8 @@ def _list(arguments: argparse.Namespace) -> int:
         reader = f"read by {event.read_by}" if event.read_by else "unread"
         line = f"{event.queue} {event.position}  {age:8.0f} s  {event.source:9}  {what}"
         print(_printable(f"{line}  {ending}  {reader}"), file=arguments.out)
+    if not found:
+        print(f"The inbox {_inbox().url} has no such event.", file=sys.stderr)
     return 0
 
 

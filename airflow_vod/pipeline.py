@@ -65,7 +65,8 @@ class Pipeline:
         self._pulls: dict[int, float] = {}  # number of each open pull -> when it started
         self._pull_count = 0
         self._confirms = 0  # open calls
-        self._committing = self._renewing = self._leading = False
+        self._committing = self._renewing = False
+        self._leading: bool | None = None  # not known before the lease was asked for
         self._renew_at = float("-inf")
         self._uncommitted: deque[Delivery] = deque()
         self._unconfirmed: deque[Delivery] = deque()
@@ -130,7 +131,7 @@ class Pipeline:
         return _NEVER
 
     def _gives_up(self, now: float) -> bool:
-        return self._leading and self._pull_trouble.lasts_since < now - YIELD_AFTER
+        return bool(self._leading) and self._pull_trouble.lasts_since < now - YIELD_AFTER
 
     def _look_around(self) -> None:
         """Do what the one relay of a queue does now and then."""
@@ -179,9 +180,9 @@ class Pipeline:
 
     def _tell_who_leads(self) -> None:
         leading = self.relay.holds_lease()
-        if leading != self._leading:
+        if leading != self._leading and self._renew_at > float("-inf"):
             self._leading = leading
-            state = "This process pulls" if leading else "Another process may pull"
+            state = "This process pulls" if leading else "This process stands by, and another may pull"
             log.info("%s the events of queue %s", state, self.relay.queue)
 
     # Pulls

@@ -132,6 +132,33 @@ class VodWaitTrigger(BaseTrigger):
         return float("inf") if ends_at is None else ends_at - time.time()
 
 
+class Report:
+    """Says of a wait, after minutes and then ever more rarely, that it goes on.
+
+    :param log: the trigger's.
+    :param watch: counts what comes by.
+    """
+
+    def __init__(self, log: Any, watch: Watch) -> None:
+        self._log = log
+        self._watch = watch
+        self._first_position, self._started, self._after = watch.position, time.monotonic(), _FIRST_REPORT
+
+    def pause(self) -> float:
+        """Answer for how many seconds there is nothing to say."""
+        return max(self._started + self._after - time.monotonic(), 0.01)
+
+    def tell(self, wanted: str) -> None:
+        """Say it, if it is time to."""
+        waited = time.monotonic() - self._started
+        if waited >= self._after:
+            events = self._watch.position - self._first_position
+            self._log.info(
+                "Waiting for %s for %d minutes; %d events of the queue came by", wanted, waited // 60, events
+            )
+            self._after += min(self._after, _REPORT_LIMIT)
+
+
 class VodTaskTrigger(VodWaitTrigger):
     """Waits until VOD tasks have ended: until the inbox holds an event that says so for each of them.
 
@@ -202,7 +229,7 @@ class VodTaskTrigger(VodWaitTrigger):
     async def _wait(self, waiter: Waiter) -> TriggerEvent:
         """Wait with one watch, until everything is found or the time is over."""
         watch = await self._join(waiter)
-        first_position, started, report_after = watch.position, time.monotonic(), _FIRST_REPORT
+        report = Report(self.log, watch)
         try:
             while waiter.missing:
                 if self._unjudged and self.fail_fast:
@@ -213,11 +240,8 @@ class VodTaskTrigger(VodWaitTrigger):
                 if self._remaining() <= 0:
                     self._asked_at = max((watch.asked.get(each, 0.0) for each in waiter.missing), default=0.0) or None
                     return self._timed_out(waiter)
-                waited = time.monotonic() - started
-                self._unjudged |= set(await waiter.next(min(self._remaining(), max(report_after - waited, 0.01))))
-                if time.monotonic() - started >= report_after:
-                    self._report(waiter, time.monotonic() - started, watch.position - first_position)
-                    report_after += min(report_after, _REPORT_LIMIT)
+                report.tell(f"{len(waiter.missing)} VOD task(s), such as {next(iter(waiter.missing))},")
+                self._unjudged |= set(await waiter.next(min(self._remaining(), report.pause())))
         finally:
             watch.discard(waiter)
         return await self._found(watch)
@@ -261,15 +285,6 @@ class VodTaskTrigger(VodWaitTrigger):
             run_id=ti.run_id,
             map_index=-1 if ti.map_index is None else ti.map_index,
             _mapped_length=None if single else len(values),
-        )
-
-    def _report(self, waiter: Waiter, waited: float, events: int) -> None:
-        self.log.info(
-            "Waiting for %d VOD task(s), such as %s, for %d minutes; %d events of the queue came by",
-            len(waiter.missing),
-            next(iter(waiter.missing)),
-            waited // 60,
-            events,
         )
 
 

@@ -18,7 +18,7 @@ from airflow_vod.exceptions import VodSettingsError
 from airflow_vod.hooks.vod import DEFAULT_CONN_ID
 from airflow_vod.lookup import next_event
 from airflow_vod.matching import EventMatch
-from airflow_vod.triggers.vod import VodWaitTrigger
+from airflow_vod.triggers.vod import Report, VodWaitTrigger
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -83,7 +83,7 @@ class VodNextEventTrigger(VodWaitTrigger):
 
     async def _wait(self, waiter: Follower) -> TriggerEvent:
         watch = await self._join(waiter)
-        looked_up_to = 0
+        looked_up_to, report = 0, Report(self.log, watch)
         try:
             while True:
                 event, looked_up_to = await asyncio.to_thread(
@@ -93,7 +93,8 @@ class VodNextEventTrigger(VodWaitTrigger):
                     return TriggerEvent({"status": "found", "queue": event.queue, "position": event.position})
                 if self._remaining() <= 0:
                     return self._timed_out(waiter)
-                await waiter.next(min(self._remaining(), 3600.0))
+                report.tell(str(waiter.match))
+                await waiter.next(min(self._remaining(), report.pause()))
         finally:
             watch.discard(waiter)
 

@@ -72,6 +72,15 @@ def test_a_list_for_people(store: InboxStore, capsys: Out) -> None:
     assert "\x1b" not in out
 
 
+def test_nothing_to_list(store: InboxStore, capsys: Out) -> None:
+    """Who sees nothing learns which inbox was looked into; where the answer is for programs, it is an empty list."""
+    assert cli.main(["events", "list", "--vod-task-id", "nobody's"]) == 0
+    said = capsys.readouterr()
+    assert (said.out, store.url in said.err) == ("", True)
+    assert cli.main(["events", "list", "--vod-task-id", "nobody's", "--json"]) == 0
+    assert capsys.readouterr().out.strip() == "[]"
+
+
 def test_replay(store: InboxStore, capsys: Out) -> None:
     """A replayed event is the newest of its queue, unread; one that is not there is said not to be."""
     assert cli.main(["events", "replay", "q", "1"]) == 0

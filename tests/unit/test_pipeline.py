@@ -456,11 +456,13 @@ def test_a_database_that_refuses_ends_it(run_sqlite: Run, vod_emulator: Emulator
 # The lease
 
 
-def test_two_relays_of_one_queue(vod_emulator: Emulator, run: Run) -> None:
+def test_two_relays_of_one_queue(vod_emulator: Emulator, run: Run, caplog: pytest.LogCaptureFixture) -> None:
     """One pulls; when it stops, the other goes on within seconds, and nothing is lost or stored twice."""
+    caplog.set_level("INFO")
     first = run()
     until(lambda: vod_emulator.queue(SUB_APP_ID).waiting == 1)
     second = run()
+    until(lambda: "This process stands by" in caplog.text)
     publish(vod_emulator, 50, "A")
     until(drained(vod_emulator, 50))
     assert second.relay.summary.pulls == 0
