@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ import pytest
 from airflow_vod.emulator import Emulator
 from airflow_vod.inbox import InboxStore
 from tests.acceptance.airflow import Airflow
+from tests.acceptance.installation import Installation
 from tests.airflow_fixtures import INBOX_OPTION, SUB_APP_ID
 from tests.databases import PostgreSQLServer
 
@@ -29,30 +29,20 @@ SETTINGS = {
 }
 
 
-@dataclass(frozen=True)
-class Installation:
-    """Airflow, its VOD and its inbox. Each triggerer has a key of its own, so the log of calls tells who pulled."""
-
-    airflow: Airflow
-    vod: Emulator
-    store: InboxStore
-
-    @property
-    def queue(self) -> str:
-        """Name of the queue in the inbox."""
-        return f"127.0.0.1:{self.vod.port}/{SUB_APP_ID}"
+class TwoTriggerers(Installation):
+    """Each triggerer has a key of its own, so the log of calls tells who pulled."""
 
     def leader(self) -> str | None:
         """Name the triggerer whose process holds the lease, if one does."""
-        lease = self.store.lease(self.queue)
-        if lease is None or lease.expired:
+        lease = self.lease()
+        if lease is None:
             return None
         group = os.getpgid(int(lease.holder.split(":")[1]))
         return next(name for name in TRIGGERERS if self.airflow.processes[name].pid == group)
 
 
 @pytest.fixture(scope="package")  # not for longer: it takes time from every test that measures some
-def installation(postgresql: PostgreSQLServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def installation(postgresql: PostgreSQLServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoTriggerers]:
     """Everything at work, and the DAGs of the folder ``dags`` known."""
     with Emulator(accounts={secret_id: f"secret-of-{secret_id}" for secret_id in TRIGGERERS.values()}) as vod:
         inbox_url = postgresql.inbox()
@@ -66,7 +56,7 @@ def installation(postgresql: PostgreSQLServer, tmp_path_factory: pytest.TempPath
             airflow.wait(lambda: airflow.query(alive) == [(2,)], 120)
             airflow.wait(lambda: all(airflow.knows(file.stem) for file in DAGS.glob("*.py")), 120)
             store = InboxStore.open(inbox_url)
-            yield Installation(airflow, vod, store)
+            yield TwoTriggerers(airflow, vod, store)
             store.close()
 
 

@@ -23,7 +23,7 @@ from airflow_vod.emulator import Emulator, EmulatorOptions
 from airflow_vod.emulator.calls import Call
 from tests import airflow_home
 from tests.acceptance import pokers
-from tests.acceptance.conftest import TRIGGERERS, Installation
+from tests.acceptance.conftest import TRIGGERERS, TwoTriggerers
 from tests.acceptance.processes import Process
 from tests.airflow_fixtures import INBOX_OPTION, SUB_APP_ID, urls_of
 from tests.databases import PostgreSQLServer
@@ -83,7 +83,7 @@ class Death:
 
 
 @pytest.fixture(scope="module")
-def death(installation: Installation) -> Death:
+def death(installation: TwoTriggerers) -> Death:
     """All sensors wait in two triggerers; while their events come, the triggerer that pulls is killed; all runs end."""
     airflow, store = installation.airflow, installation.store
     began = time.monotonic()
@@ -106,7 +106,7 @@ def death(installation: Installation) -> Death:
     return Death(leader, killed_at, status, lease.holder)
 
 
-def publish_and_kill(installation: Installation, leader: str) -> float:
+def publish_and_kill(installation: TwoTriggerers, leader: str) -> float:
     """Let all events happen, one after the other, and kill a triggerer in the midst of them; answer when that was."""
     wanted, killed_at = list(WANTED), 0.0
     random.Random(SENSORS).shuffle(wanted)
@@ -119,7 +119,7 @@ def publish_and_kill(installation: Installation, leader: str) -> float:
     return killed_at
 
 
-def test_all_succeed_and_none_twice(installation: Installation, death: Death) -> None:
+def test_all_succeed_and_none_twice(installation: TwoTriggerers, death: Death) -> None:
     """Each sensor succeeds at its first try, on a worker or in a triggerer, once."""
     query = installation.airflow.query
     tasks = "SELECT state, try_number, count(*) FROM task_instance WHERE dag_id = :dag GROUP BY 1, 2"
@@ -138,7 +138,7 @@ def test_all_succeed_and_none_twice(installation: Installation, death: Death) ->
     }
 
 
-def test_each_has_its_own_result(installation: Installation, death: Death) -> None:
+def test_each_has_its_own_result(installation: TwoTriggerers, death: Death) -> None:
     """Each has pushed one result, that of its own VOD task, and is the one who read its event."""
     xcoms = "SELECT task_id, map_index, run_id, value FROM xcom WHERE dag_id = :dag AND key = 'return_value'"
     events = installation.store.find(installation.queue, WANTED)
@@ -152,7 +152,7 @@ def test_each_has_its_own_result(installation: Installation, death: Death) -> No
     assert found == Counter(WANTED)
 
 
-def test_one_pulls_at_a_time(installation: Installation, death: Death) -> None:
+def test_one_pulls_at_a_time(installation: TwoTriggerers, death: Death) -> None:
     """The other triggerer takes over soon after the death of the first, and never do two pull at a time."""
     pulls = pulls_of(installation.vod)
     stints = list(stints_of(pulls))

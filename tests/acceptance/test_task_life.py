@@ -17,6 +17,7 @@ from airflow_vod.emulator.queue import QueueCounts
 from airflow_vod.inbox import InboxStore, Lease
 from airflow_vod.relay import LEASE_TTL
 from tests.acceptance.airflow import Airflow
+from tests.acceptance.installation import Installation
 from tests.airflow_fixtures import INBOX_OPTION, SUB_APP_ID, urls_of
 from tests.databases import PostgreSQLServer
 
@@ -80,18 +81,8 @@ class Run:
         return self.airflow.xcom(self.dag_id, self.run_id, "wait", map_index=map_index)["vod_task_id"]
 
 
-@dataclass(frozen=True)
-class Installation:
-    """Airflow, its VOD and its inbox."""
-
-    airflow: Airflow
-    vod: Emulator
-    store: InboxStore
-
-    @property
-    def queue(self) -> str:
-        """Name of the queue in the inbox."""
-        return f"127.0.0.1:{self.vod.port}/{SUB_APP_ID}"
+class Lived(Installation):
+    """One in which tasks begin to wait and are awaited."""
 
     def start(self, dag_id: str, vod_task_id: str) -> Run:
         """Start a run that waits for a VOD task."""
@@ -117,11 +108,6 @@ class Installation:
         """Answer until when a VOD task is waited for by what the inbox says; 0 where it is not."""
         found = (each.deadline for each in self.store.waiters(self.queue) if each.vod_task_id == vod_task_id)
         return next(found, None) or 0.0
-
-    def lease(self) -> Lease | None:
-        """Answer who may pull now, if anybody may."""
-        lease = self.store.lease(self.queue)
-        return None if lease is None or lease.expired else lease
 
     def publish(self, vod_task_id: str) -> None:
         """Let a splice end."""
@@ -157,7 +143,7 @@ class Installation:
 
 
 @pytest.fixture(scope="module")
-def installation(postgresql: PostgreSQLServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def installation(postgresql: PostgreSQLServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
     """Everything at work. VOD holds pulls for 2 s instead of 5, so that tests wait less for the end of one."""
     with Emulator(options=EmulatorOptions(hold=2)) as vod:
         inbox_url = postgresql.inbox()
@@ -167,14 +153,14 @@ def installation(postgresql: PostgreSQLServer, tmp_path_factory: pytest.TempPath
             airflow.start_all(240)
             airflow.wait(lambda: all(airflow.knows(dag_id) for dag_id in DAG_IDS), 120)
             store = InboxStore.open(inbox_url)
-            yield Installation(airflow, vod, store)
+            yield Lived(airflow, vod, store)
             store.close()
 
 
 # A sensor on a worker
 
 
-def test_a_poking_task_that_is_marked_failed(installation: Installation) -> None:
+def test_a_poking_task_that_is_marked_failed(installation: Lived) -> None:
     """It ends in order: nobody has to wait until its lease runs out, and what comes next is there for the next."""
     run = installation.start("poking", "Concat-poked")
     process = installation.poker()
@@ -190,7 +176,7 @@ def test_a_poking_task_that_is_marked_failed(installation: Installation) -> None
     assert run.ends() == "failed"
 
 
-def test_a_poking_task_that_is_killed(installation: Installation) -> None:
+def test_a_poking_task_that_is_killed(installation: Lived) -> None:
     """Who is killed while it pulls keeps the others waiting until its lease runs out, and no longer."""
     runs = [installation.start("poking", f"Concat-killed-{number}") for number in range(2)]
     for run in runs:
@@ -205,7 +191,7 @@ def test_a_poking_task_that_is_killed(installation: Installation) -> None:
     print(f"\nThe other had its event {time.monotonic() - killed_at:.1f} s after the one was killed")
 
 
-def kill_who_pulls(installation: Installation) -> Lease:
+def kill_who_pulls(installation: Lived) -> Lease:
     """Kill a process while it holds the lease, and answer the lease that it leaves behind."""
     while True:
         process = installation.poker()
@@ -220,7 +206,7 @@ def kill_who_pulls(installation: Installation) -> Lease:
 # A deferred sensor
 
 
-def test_a_dag_that_is_paused(installation: Installation) -> None:
+def test_a_dag_that_is_paused(installation: Lived) -> None:
     """What comes for a deferred sensor while its DAG is paused is kept, and the run ends well once it goes on."""
     run = installation.defer("Concat-paused")
     installation.airflow.call("PATCH", "/api/v2/dags/deferred", {"is_paused": True})
@@ -234,7 +220,7 @@ def test_a_dag_that_is_paused(installation: Installation) -> None:
     assert run.result() == "Concat-paused"
 
 
-def test_a_task_that_is_cleared_while_it_waits(installation: Installation) -> None:
+def test_a_task_that_is_cleared_while_it_waits(installation: Lived) -> None:
     """It waits again, as one waiter, and succeeds with its event."""
     run = installation.defer("Concat-cleared")
     trigger = "SELECT trigger_id FROM task_instance WHERE run_id = :run AND state = 'deferred'"
@@ -249,7 +235,7 @@ def test_a_task_that_is_cleared_while_it_waits(installation: Installation) -> No
     installation.wait(lambda: installation.awaited() == [])
 
 
-def test_a_task_that_is_cleared_after_its_success(installation: Installation) -> None:
+def test_a_task_that_is_cleared_after_its_success(installation: Lived) -> None:
     """It finds its event in the inbox and succeeds again, without VOD handing anything over."""
     run = installation.defer("Concat-again")
     installation.publish("Concat-again")
@@ -263,7 +249,7 @@ def test_a_task_that_is_cleared_after_its_success(installation: Installation) ->
     assert installation.counts().delivered == delivered
 
 
-def test_a_task_that_is_marked_failed(installation: Installation) -> None:
+def test_a_task_that_is_marked_failed(installation: Lived) -> None:
     """Its trigger and its waiter go, the pulling ends soon, and what comes later is there for others."""
     run = installation.defer("Concat-given-up")
     run.mark_task("failed")
@@ -284,7 +270,7 @@ def test_a_task_that_is_marked_failed(installation: Installation) -> None:
     assert run.ends() == "success"
 
 
-def test_a_run_that_is_ended_and_deleted(installation: Installation) -> None:
+def test_a_run_that_is_ended_and_deleted(installation: Lived) -> None:
     """Nothing waits any more for a run that a user has marked as ended, and it can be deleted at once."""
     runs = {state: installation.start("deferred", f"Concat-{state}") for state in ("success", "failed")}
     for state, run in runs.items():
@@ -296,7 +282,7 @@ def test_a_run_that_is_ended_and_deleted(installation: Installation) -> None:
     installation.wait(lambda: installation.airflow.triggers() == [])
 
 
-def test_a_wait_that_is_retried(installation: Installation) -> None:
+def test_a_wait_that_is_retried(installation: Lived) -> None:
     """A wait that ended in an error begins anew at the next try, with a timeout of its own, and succeeds."""
     run = installation.start("retried", "Concat-retried")
     installation.wait(lambda: "Concat-retried" in installation.awaited())
@@ -314,7 +300,7 @@ def test_a_wait_that_is_retried(installation: Installation) -> None:
     assert run.result() == "Concat-retried"
 
 
-def test_a_triggerer_that_is_restarted(installation: Installation) -> None:
+def test_a_triggerer_that_is_restarted(installation: Lived) -> None:
     """It ends within seconds although events flow, and leaves nothing half done; all sensors succeed, none twice."""
     airflow, store = installation.airflow, installation.store
     last = installation.defer("Concat-last")  # somebody waits, and so the queue is pulled, until the test is over

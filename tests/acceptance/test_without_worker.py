@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.conftest import Installation
+from tests.acceptance.conftest import TwoTriggerers
 from tests.airflow_fixtures import SUB_APP_ID, urls_of
 
 DAG = "without_worker"
@@ -40,7 +40,7 @@ LINK = "/tencent-vod/events?search="
 
 
 @pytest.fixture(scope="module")
-def waiting(installation: Installation) -> tuple[str, dict[tuple[str, int], dict[str, str | None]]]:
+def waiting(installation: TwoTriggerers) -> tuple[str, dict[tuple[str, int], dict[str, str | None]]]:
     """A run of the DAG, some of whose sensors wait, and the links that those have meanwhile."""
     airflow, vod = installation.airflow, installation.vod
     airflow.set_variable("vod_task_id", "Concat-variable")
@@ -62,7 +62,7 @@ def waiting(installation: Installation) -> tuple[str, dict[tuple[str, int], dict
 
 
 @pytest.fixture(scope="module")
-def run(installation: Installation, waiting: tuple[str, Any]) -> str:
+def run(installation: TwoTriggerers, waiting: tuple[str, Any]) -> str:
     """The same run after it has ended. Some events were there before it began, one came while it waited."""
     airflow, vod, run = installation.airflow, installation.vod, waiting[0]
     vod.publish_concat("Concat-late", urls_of("Concat-late"), SUB_APP_ID)
@@ -71,23 +71,23 @@ def run(installation: Installation, waiting: tuple[str, Any]) -> str:
 
 
 @pytest.fixture(scope="module")
-def states(installation: Installation, run: str) -> dict[tuple[str, int], str]:
+def states(installation: TwoTriggerers, run: str) -> dict[tuple[str, int], str]:
     """The states in which its tasks ended."""
     return installation.airflow.task_states(DAG, run)
 
 
-def xcom(installation: Installation, run: str, task_id: str, map_index: int = -1) -> Any:
+def xcom(installation: TwoTriggerers, run: str, task_id: str, map_index: int = -1) -> Any:
     """What a task of the run pushed."""
     return installation.airflow.xcom(DAG, run, task_id, map_index=map_index)
 
 
-def log_of(installation: Installation, run: str, task_id: str) -> str:
+def log_of(installation: TwoTriggerers, run: str, task_id: str) -> str:
     """What a task of the run wrote to its log."""
     files = (installation.airflow.home / "logs").rglob(f"run_id={run}/task_id={task_id}/*.log*")
     return "\n".join(file.read_text() for file in files)
 
 
-def test_each_began_where_it_can(installation: Installation, run: str, states: dict[tuple[str, int], str]) -> None:
+def test_each_began_where_it_can(installation: TwoTriggerers, run: str, states: dict[tuple[str, int], str]) -> None:
     """No worker saw what Airflow can begin and end in the triggerer; what it cannot began on a worker, and no wait hung."""
     started = dict.fromkeys(WORKER_STARTS, 0)
     statement = "SELECT task_id, map_index FROM log WHERE run_id = :run AND event = 'running'"
@@ -112,7 +112,7 @@ def test_each_began_where_it_can(installation: Installation, run: str, states: d
     }.items(),
 )
 def test_the_id(
-    installation: Installation, run: str, states: dict[tuple[str, int], str], task_id: str, vod_task_id: str
+    installation: TwoTriggerers, run: str, states: dict[tuple[str, int], str], task_id: str, vod_task_id: str
 ) -> None:
     """However the id is given, the sensor waits for that very task, and returns its result."""
     assert states[task_id, -1] == "success"
@@ -121,14 +121,14 @@ def test_the_id(
     assert [file["url"] for file in result["files"]] == list(urls_of(vod_task_id))
 
 
-def test_a_mapped_sensor(installation: Installation, run: str, states: dict[tuple[str, int], str]) -> None:
+def test_a_mapped_sensor(installation: TwoTriggerers, run: str, states: dict[tuple[str, int], str]) -> None:
     """Each index waits for its own task, the second for one that ended later."""
     assert [states["mapped", index] for index in (0, 1)] == ["success", "success"]
     results = [xcom(installation, run, "mapped", index) for index in (0, 1)]
     assert [result["vod_task_id"] for result in results] == ["Concat-plain", "Concat-late"]
 
 
-def test_what_comes_downstream(installation: Installation, run: str) -> None:
+def test_what_comes_downstream(installation: TwoTriggerers, run: str) -> None:
     """One id gives a dictionary, several a list that can be expanded over; the operator for URLs takes both."""
     assert xcom(installation, run, "kind_of_one") == "dict Concat-plain"
     assert xcom(installation, run, "kind_of_several") == "list 3"
@@ -140,14 +140,16 @@ def test_what_comes_downstream(installation: Installation, run: str) -> None:
     assert xcom(installation, run, "urls_of_several") == [url for each in expected for url in urls_of(each)]
 
 
-def test_a_sensor_that_pushes_nothing(installation: Installation, run: str, states: dict[tuple[str, int], str]) -> None:
+def test_a_sensor_that_pushes_nothing(
+    installation: TwoTriggerers, run: str, states: dict[tuple[str, int], str]
+) -> None:
     """With do_xcom_push=False nothing is pushed by the triggerer either."""
     assert states["silent", -1] == "success"
     statement = "SELECT task_id FROM xcom WHERE run_id = :run AND task_id IN ('silent', 'plain')"
     assert installation.airflow.query(statement, run=run) == [("plain",)]
 
 
-def test_a_timeout(installation: Installation, run: str, states: dict[tuple[str, int], str]) -> None:
+def test_a_timeout(installation: TwoTriggerers, run: str, states: dict[tuple[str, int], str]) -> None:
     """The sensor's own timeout ends a wait that never saw a worker, as it does everywhere."""
     assert states["late", -1] == "failed"
     assert "AirflowSensorTimeout" in log_of(installation, run, "late")
@@ -157,7 +159,7 @@ def test_a_timeout(installation: Installation, run: str, states: dict[tuple[str,
     print(f"A timeout of 5 s took {took.total_seconds():.1f} s from the last start of the task")
 
 
-def test_a_failed_task(installation: Installation, run: str, states: dict[tuple[str, int], str]) -> None:
+def test_a_failed_task(installation: TwoTriggerers, run: str, states: dict[tuple[str, int], str]) -> None:
     """A failed VOD task fails the sensor with VOD's reason, without a retry; soft_fail skips it."""
     assert states["failing", -1] == "failed"
     assert "VOD task Concat-failed failed" in log_of(installation, run, "failing")
@@ -167,13 +169,13 @@ def test_a_failed_task(installation: Installation, run: str, states: dict[tuple[
     assert states["failing_and_skipped", -1] == "skipped"
 
 
-def test_a_useless_id(installation: Installation, run: str, states: dict[tuple[str, int], str]) -> None:
+def test_a_useless_id(installation: TwoTriggerers, run: str, states: dict[tuple[str, int], str]) -> None:
     """A template that renders to nothing fails the sensor, and the log says so."""
     assert states["useless", -1] == "failed"
     assert "vod_task_id is '' after templating" in log_of(installation, run, "useless")
 
 
-def test_links(installation: Installation, run: str, waiting: tuple[str, Any]) -> None:
+def test_links(installation: TwoTriggerers, run: str, waiting: tuple[str, Any]) -> None:
     """A wait that a worker has seen links to its event before it has come, in every mode; to the end, each to its own."""
     seen = {task: links["VOD event"] for task, links in waiting[1].items()}
     assert seen == dict.fromkeys(WAITING, f"{LINK}Concat-late") | {("several", -1): None}
@@ -185,7 +187,7 @@ def test_links(installation: Installation, run: str, waiting: tuple[str, Any]) -
     assert {found["VOD console"] for found in links.values()} == {"https://console.cloud.tencent.com/vod/media"}
 
 
-def test_where_a_link_leads(installation: Installation, run: str) -> None:
+def test_where_a_link_leads(installation: TwoTriggerers, run: str) -> None:
     """The page is there for who is logged in; with the words of the link, what it lists is that one event."""
     path = installation.airflow.links(DAG, run, "urls")["VOD event"] or ""
     assert path == f"{LINK}Concat-conf"
@@ -194,7 +196,7 @@ def test_where_a_link_leads(installation: Installation, run: str) -> None:
     assert [event["vod_task_id"] for event in found] == ["Concat-conf"]
 
 
-def test_nobody_waits_any_more(installation: Installation, run: str) -> None:
+def test_nobody_waits_any_more(installation: TwoTriggerers, run: str) -> None:
     """No trigger, and no waiter in the inbox, is left behind."""
     deadline = time.monotonic() + 30
     while installation.store.counts(installation.queue).waiters and time.monotonic() < deadline:
