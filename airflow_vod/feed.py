@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import socket
@@ -74,6 +75,7 @@ class Feed:
         self._room = asyncio.Event()
         self._unwritten = 0  # a position that the cursor is still to be moved to
         self._renew_at = self._lease_until = float("-inf")
+        self._renewal: asyncio.Future[bool] | None = None  # the latest
 
     async def events(self) -> AsyncIterator[tuple[dict[str, Any], int]]:
         """Hand out events, each as `told_briefly` tells it and with its position; never ends by itself."""
@@ -117,6 +119,9 @@ class Feed:
         """Let another process go on at once."""
         watch, held = self._watch, self._may_hand_out()
         self._leave()
+        if self._renewal is not None:
+            with contextlib.suppress(InboxError):  # a renewal that is on its way would come after the release
+                held = await self._renewal or held
         if watch is not None and held:
             self._lease_until = float("-inf")
             with contextlib.suppress(InboxError):
@@ -179,14 +184,17 @@ class Feed:
         while len(self._open) >= self._window and self._may_hand_out():
             self._room.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._room.wait(), _STANDBY)
+                async with asyncio.timeout(_STANDBY):  # wait_for of Python 3.11 may swallow a cancellation
+                    await self._room.wait()
             await self._keep_up()
 
     async def _keep_up(self) -> None:
         """Renew the lease, and do what time alone brings about."""
         now = time.monotonic()
         if self._watch is not None and now >= self._renew_at:
-            held = await asyncio.to_thread(self._watch.store.acquire_lease, self._lease, self._holder, LEASE_TTL)
+            acquire = functools.partial(self._watch.store.acquire_lease, self._lease, self._holder, LEASE_TTL)
+            self._renewal = asyncio.ensure_future(asyncio.to_thread(acquire))
+            held = await asyncio.shield(self._renewal)
             if held != (self._lease_until > now):
                 self._knows_cursor = False
                 log.info("Events for %s are taken %s", self._follower.name, "here" if held else "by another process")
@@ -195,17 +203,18 @@ class Feed:
         settled = [at for at, since in self._open if self._settle is not None and now - since >= self._settle]
         if settled:
             await self.acknowledge(settled[-1])
-        elif self._unwritten:
+        elif self._unwritten or self._taken:
             await self._write_cursor()
 
     def _may_hand_out(self) -> bool:
         return time.monotonic() < self._lease_until
 
     async def _write_cursor(self) -> None:
-        if self._watch is None or not (position := self._unwritten):
+        if self._watch is None:
             return
-        store, queue, taken = self._watch.store, self._watch.queue, self._taken.copy()
-        await asyncio.to_thread(store.advance_cursor, self._watcher, queue, position)
+        store, queue, position, taken = self._watch.store, self._watch.queue, self._unwritten, self._taken.copy()
+        if position:
+            await asyncio.to_thread(store.advance_cursor, self._watcher, queue, position)
         if self._unwritten == position:
             self._unwritten = 0
         await asyncio.to_thread(store.mark_read, queue, taken, self._follower.name)

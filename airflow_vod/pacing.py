@@ -5,6 +5,7 @@ Invariant: in any second at most `API_LIMIT` calls of one action leave this proc
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -70,3 +71,13 @@ def pacer(account: str, action: str, limit: int = API_LIMIT) -> Pacer:
     """
     with _pacers_lock:
         return _pacers.setdefault((account, action), Pacer(limit))
+
+
+def _after_fork() -> None:
+    """Begin anew in a child: a lock that another thread held at the fork would never be free there."""
+    global _pacers_lock
+    _pacers_lock = threading.Lock()
+    _pacers.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)

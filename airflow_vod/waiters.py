@@ -163,11 +163,12 @@ class Watch:
         self.settings = settings
         self.queue = settings.queue
         self.store = store
-        self.position = 0  # in the inbox, up to which the news have been read
+        self.position: int | None = None  # in the inbox, up to which the news have been read
         self.summary: RelaySummary | None = None  # of this process's relay
         self.asked: dict[str, float] = {}  # when VOD last answered about a task itself, in Unix seconds
         self._retention = retention
-        self._lock = threading.Lock()
+        # Re-entrant, because the garbage collector may end a coroutine whose loop was closed, and that discards its waiter.
+        self._lock = threading.RLock()
         self._wake = threading.Event()
         self._ending = threading.Event()
         self._failure: BaseException | None = None
@@ -263,14 +264,13 @@ class Watch:
         relay = Relay(client, self.store, on_received=self._wake.set, retention=self._retention)
         self.summary = relay.summary
         pipeline = Pipeline(relay)
-        threads = [
-            run_in_thread(pipeline, self._relay_ended),
-            threading.Thread(target=self._listen, name=f"vod-news {self.queue}"),
-            threading.Thread(target=self._ask, name=f"vod-questions {self.queue}"),
-        ]
-        for thread in threads[1:]:
-            thread.start()
+        threads: list[threading.Thread] = []
         try:
+            threads.append(run_in_thread(pipeline, self._relay_ended))
+            for work, name in ((self._listen, "news"), (self._ask, "questions")):
+                thread = threading.Thread(target=work, name=f"vod-{name} {self.queue}")
+                thread.start()
+                threads.append(thread)
             self._serve()
         except BaseException as error:
             self._failure = error
@@ -334,7 +334,7 @@ class Watch:
                 if now >= list_again_at:
                     list_again_at = now + LISTED_FOR / 2
                     with self._lock:
-                        self._changed += self._followers
+                        self._changed += self._waiters
                 if self._changed and now >= write_at:
                     metrics.gauge("waiters", len(self._waiters), queue=self.queue)
                     self._write_changes(_BATCH)
@@ -412,7 +412,7 @@ class Watch:
 
     def _read_news(self) -> None:
         """Hand out what was committed since the last read, by whomever."""
-        while events := self.store.headers_after(self.queue, self.position, _NEWS_LIMIT):
+        while events := self.store.headers_after(self.queue, self.position or 0, _NEWS_LIMIT):
             self._hand_out(events)
             self.position = events[-1].position
 

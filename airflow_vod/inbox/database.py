@@ -136,6 +136,11 @@ class Database:
             error = error.__cause__ or error.__context__
         return False
 
+    def before_fork(self) -> None:
+        """Close what is idle, where a child would take the parent's locks for its own."""
+        if self.dialect.closes_at_fork:
+            self.engine.dispose()
+
     def after_fork(self) -> Any:
         """Make a new pool, in the child of a fork."""
         parents = self.engine.pool

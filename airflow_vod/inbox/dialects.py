@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.schema import Table
 
 LOCK_TIMEOUT = 30  # seconds to wait for another writer
+IDLE_TIMEOUT = 20  # seconds after which PostgreSQL ends a transaction whose client says nothing more
 CONNECT_TIMEOUT = 10  # seconds
 CHANNEL = "vod_inbox"  # of NOTIFY; the payload is the queue's name, at most 1020 of the 8000 bytes allowed
 SCHEMA_LOCK = 0x766F64_696E626F78 & 0x7FFFFFFF_FFFFFFFF  # of pg_advisory_xact_lock: "vodinbox"
@@ -135,13 +136,22 @@ class NotifyListener:
         self._held.detach()
         connection.rollback()
         connection.autocommit = True
-        connection.execute(f"LISTEN {CHANNEL}")
-        connection.execute("SELECT pg_notify(%s, '')", (CHANNEL,))
         self._connection = connection
-        if not list(connection.notifies(timeout=2.0, stop_after=1)):
+        if not self._hears():
             self.close()
             self._instead = self._polling()
         return (None,)
+
+    def _hears(self) -> bool:
+        """Try whether what is announced comes back."""
+        try:
+            self._connection.execute(f"LISTEN {CHANNEL}")
+            self._connection.execute("SELECT pg_notify(%s, '')", (CHANNEL,))
+        except self._errors:
+            if self._connection.closed:
+                raise
+            return False
+        return bool(list(self._connection.notifies(timeout=2.0, stop_after=1)))
 
     def close(self) -> None:
         """Close the connection."""
@@ -177,6 +187,11 @@ class Dialect:
 
     def prepare(self, engine: Engine) -> None:
         """Attach what every new connection needs."""
+
+    @property
+    def closes_at_fork(self) -> bool:
+        """Whether a child of a fork must not inherit idle connections, even if it leaves them alone."""
+        return False
 
     def begin(self, connection: Connection) -> None:
         """Start a transaction that is going to write."""
@@ -267,6 +282,11 @@ class SQLite(Dialect):
         _set_up_sqlite(connection, record)
         self._opened = True
 
+    @property
+    def closes_at_fork(self) -> bool:
+        """A child would take the parent's locks on the file for its own, and write without any."""
+        return self.path is not None
+
     def begin(self, connection: Connection) -> None:
         """Lock at once: a transaction that reads first and then writes cannot wait for its turn."""
         connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -343,8 +363,15 @@ class PostgreSQL(Dialect):
     # clock_timestamp goes on during a transaction, now() does not: it would forget the time spent waiting for a lock.
     own_clock = cast(func.extract("epoch", func.clock_timestamp()), Seconds)
     # Classes of SQLSTATE: connection, rolled back (deadlock), out of resources, lock not available, operator, system;
-    # and a server that is read-only because it is not, or not yet, the primary.
-    transient_states: ClassVar[tuple[str, ...]] = ("08", "40", "53", "55P03", "57", "58", "25006")
+    # a server that is read-only because it is not, or not yet, the primary; and a transaction that idled for too long.
+    transient_states: ClassVar[tuple[str, ...]] = ("08", "40", "53", "55P03", "57", "58", "25006", "25P03")
+
+    def begin(self, connection: Connection) -> None:
+        """Bound what a writer that froze in the middle, or lost its network there, makes the others wait.
+
+        For this transaction only: behind a pooler that shares sessions, others would get what is set for longer.
+        """
+        connection.execute(_BOUNDS)
 
     def engine_options(self) -> dict[str, Any]:
         """Bound the time to connect and to notice a dead server, and speak UTF-8 whatever the server's default."""
@@ -440,6 +467,10 @@ def _unnest_events() -> Executable:
 
 
 _UNNEST_EVENTS = _unnest_events()
+_BOUNDS = select(
+    func.set_config("lock_timeout", f"{LOCK_TIMEOUT}s", True),
+    func.set_config("idle_in_transaction_session_timeout", f"{IDLE_TIMEOUT}s", True),
+)
 _NOTIFY = select(func.pg_notify(CHANNEL, bindparam("payload", type_=Text())))
 
 

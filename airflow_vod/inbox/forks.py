@@ -14,6 +14,9 @@ from typing import Any, Protocol
 class Forkable(Protocol):
     """Holds connections or locks."""
 
+    def before_fork(self) -> None:
+        """Let go, in the parent, of what a child must not even inherit."""
+
     def after_fork(self) -> Any:
         """Begin anew, in the child.
 
@@ -30,8 +33,13 @@ def survive_fork(one: Forkable) -> None:
     _forkable.add(one)
 
 
+def _before_fork() -> None:
+    for one in list(_forkable):
+        one.before_fork()
+
+
 def _after_fork() -> None:
     _left_to_parent.extend([one.after_fork() for one in list(_forkable)])
 
 
-os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(before=_before_fork, after_in_child=_after_fork)

@@ -39,6 +39,9 @@ class News:
         self._heard: Counter[str | None] = Counter()  # news by queue; None counts what may have been in any
         self._told = threading.local()
 
+    def before_fork(self) -> None:
+        """Nothing: who listens goes on."""
+
     def after_fork(self) -> Any:
         """Begin anew, in the child of a fork."""
         parents = self._listener

@@ -150,9 +150,11 @@ class Report:
 
     def tell(self, wanted: str) -> None:
         """Say it, if it is time to."""
+        if self._first_position is None:  # the watch had not yet looked
+            self._first_position = self._watch.position
         waited = time.monotonic() - self._started
         if waited >= self._after:
-            events = self._watch.position - self._first_position
+            events = (self._watch.position or 0) - (self._first_position or 0)
             self._log.info(
                 "Waiting for %s for %d minutes; %d events of the queue came by", wanted, waited // 60, events
             )

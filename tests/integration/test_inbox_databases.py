@@ -7,20 +7,24 @@ import logging
 import multiprocessing
 import random
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
-from sqlalchemy import create_engine, event, text
+from sqlalchemy import create_engine, event, func, select, text
 from sqlalchemy.engine import Connection, Engine
 
 from airflow_vod.exceptions import InboxUnavailableError
-from airflow_vod.inbox import InboxStore, Received, Waiter
+from airflow_vod.inbox import InboxStore, Received, Waiter, dialects
 from airflow_vod.inbox.tables import vod_event
 from tests.databases import PostgreSQLServer
 from tests.samples import Clock, concat_event
@@ -171,8 +175,8 @@ def _session(store: InboxStore) -> object:
         return connection.execute(text("SELECT pg_backend_pid()")).scalar()
 
 
-def test_store_survives_a_fork(inbox: InboxStore) -> None:
-    """A child that was forked with an open store uses connections of its own; the parent's go on as they were."""
+def test_store_survives_a_fork(inbox: InboxStore, database: str) -> None:
+    """A child that was forked with an open store uses connections of its own; a server's go on in the parent as they were."""
     inbox.receive(Q, [concat_event("Concat-parent")], "pull")
     inbox.wait_for_news(Q, timeout=1)
     inbox.wait_for_news(Q, timeout=0.1)
@@ -186,12 +190,96 @@ def test_store_survives_a_fork(inbox: InboxStore) -> None:
     assert child.exitcode == 0
     assert (duplicate, heard) == (False, True)
     assert other_session != session
-    assert _session(inbox) == session
+    assert _session(inbox) == session or database == "sqlite"
     assert inbox.find(Q, ["Concat-child"])
     assert inbox.wait_for_news(Q, timeout=30)
 
 
+def _write_late(store: InboxStore, may: Any, answers: Any) -> None:
+    store.receive(Q, [concat_event("Concat-1")], "pull")
+    answers.put("open")
+    may.wait(60)
+    answers.put(store.receive(Q, [concat_event("Concat-2")], "pull")[0].duplicate)
+
+
+def test_a_child_whose_parent_has_gone_writes_into_the_file(tmp_path: Path) -> None:
+    """What a child commits is there, also if others opened and closed a SQLite file after the parent had closed its own."""
+    url = f"sqlite:///{tmp_path / 'inbox.db'}"
+    store = InboxStore.open(url)
+    store.receive(Q, [concat_event("Concat-0")], "pull")
+    processes = multiprocessing.get_context("fork")
+    may, answers = processes.Event(), processes.Queue()
+    child = processes.Process(target=_write_late, args=(store, may, answers))
+    child.start()
+    assert answers.get(timeout=60) == "open"
+    store.close()
+    look = (
+        "import sqlite3, sys; other = sqlite3.connect(sys.argv[1]); "
+        "other.execute('SELECT 1 FROM vod_queue').fetchall(); other.close()"
+    )  # the last to close the file removes its journal
+    subprocess.run([sys.executable, "-c", look, str(tmp_path / "inbox.db")], check=True)
+    may.set()
+    assert answers.get(timeout=60) is False
+    child.join(60)
+    again = InboxStore.open(url)
+    assert len(again.find(Q, [f"Concat-{number}" for number in range(3)])) == 3
+    again.close()
+
+
+def test_a_writer_that_freezes_does_not_hold_up_others(
+    postgresql: PostgreSQLServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL ends the transaction of a client that says nothing more, and another gets the lease."""
+    frozen_for_long = select(
+        func.set_config("lock_timeout", "3s", True), func.set_config("idle_in_transaction_session_timeout", "1s", True)
+    )
+    monkeypatch.setattr(dialects, "_BOUNDS", frozen_for_long)
+    url = postgresql.inbox()
+    frozen, other = InboxStore.open(url), InboxStore.open(url)
+    frozen.acquire_lease(Q, "frozen", 0.1)
+
+    def freeze() -> None:
+        with frozen._database.write() as connection:
+            connection.execute(text("UPDATE vod_lease SET expires_at = expires_at"))
+            assert other.acquire_lease(Q, "other", 60)
+            connection.execute(text("UPDATE vod_lease SET expires_at = 0"))
+
+    time.sleep(0.2)
+    with pytest.raises(InboxUnavailableError):
+        freeze()
+    lease = other.lease(Q)
+    assert lease is not None
+    assert lease.holder == "other"
+    frozen.close()
+    other.close()
+    postgresql.give_back(url)
+
+
 # News
+
+
+def test_a_database_that_refuses_to_announce_is_polled(
+    postgresql: PostgreSQLServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where LISTEN is not to be had, the commits of others are heard all the same."""
+    execute = psycopg.Connection.execute
+
+    def refuse(self: Any, query: Any, *args: Any, **kwargs: Any) -> Any:
+        if "LISTEN" in str(query):
+            raise psycopg.errors.FeatureNotSupported("LISTEN is not supported")
+        return execute(self, query, *args, **kwargs)
+
+    monkeypatch.setattr(psycopg.Connection, "execute", refuse)
+    url = postgresql.inbox()
+    listener, writer = InboxStore.open(url), InboxStore.open(url)
+    for _ in range(2):
+        assert listener.wait_for_news(Q, timeout=1)
+    assert not listener.wait_for_news(Q, timeout=0.6)
+    writer.receive(Q, [concat_event("Concat-1")], "pull")
+    assert listener.wait_for_news(Q, timeout=30)
+    listener.close()
+    writer.close()
+    postgresql.give_back(url)
 
 
 def test_commits_of_others_are_heard(open_inbox: OpenInbox, database: str) -> None:

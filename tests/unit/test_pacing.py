@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import threading
 import time
 
@@ -101,3 +102,24 @@ def test_one_pacer_per_account_and_action() -> None:
     assert pacer("a", "PullEvents") is pacer("a", "PullEvents")
     assert pacer("a", "PullEvents") is not pacer("a", "ConfirmEvents")
     assert pacer("a", "PullEvents") is not pacer("b", "PullEvents")
+
+
+def test_a_child_of_a_fork_does_not_wait_for_its_parent() -> None:
+    """Who stands in line when a process is forked stands there in the parent alone."""
+    account, in_line, done = "of a fork", threading.Event(), threading.Event()
+
+    def sleep(seconds: float) -> None:
+        in_line.set()
+        done.wait(60)
+
+    parents = pacer(account, "PullEvents")
+    parents._sleep, parents._next = sleep, time.monotonic() + 1
+    thread = threading.Thread(target=parents.wait)
+    thread.start()
+    in_line.wait(60)
+    child = multiprocessing.get_context("fork").Process(target=lambda: pacer(account, "PullEvents").wait())
+    child.start()
+    child.join(30)
+    assert child.exitcode == 0
+    done.set()
+    thread.join(60)

@@ -247,9 +247,16 @@ async def test_who_waits_is_written_down(sqlite: FickleStore, start: Start) -> N
 async def test_who_follows_without_end_stays_written_down(
     sqlite: FickleStore, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A follower has no deadline, so it is written down for a while, again and again: what a crash leaves behind ends."""
+    """All are written down again and again; a follower, who has no deadline, for a while: what a crash leaves behind ends."""
     monkeypatch.setattr(waiters_module, "LISTED_FOR", 2.0)
     watch = start(sqlite)
+    waiter = Waiter(["A"], name="dag/run/task", deadline=4e9)
+    watch.add(waiter)
+    await asyncio.to_thread(until, lambda: sqlite.waiters(watch.queue))
+    sqlite.remove_waiters(watch.queue, [sqlite.waiters(watch.queue)[0].id])  # as another triggerer does that is late
+    await asyncio.to_thread(until, lambda: sqlite.waiters(watch.queue))
+    watch.discard(waiter)
+    await asyncio.to_thread(until, lambda: sqlite.waiters(watch.queue) == [])
     follower = Follower(EventMatch.of("NewFileUpload"), name="asset watcher w")
     watch.add(follower)
     await asyncio.to_thread(until, lambda: sqlite.waiters(watch.queue))
@@ -421,6 +428,57 @@ async def test_a_watch_that_cannot_start_fails_its_waiters(
         await waiter.next(60)
     await asyncio.to_thread(watch.join)
     assert not watch.alive
+
+
+async def test_a_watch_without_all_its_threads_ends(
+    sqlite: FickleStore, vod_emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the machine has no thread left, the relay that was started already does not pull on by itself."""
+    start = threading.Thread.start
+
+    def fail(self: threading.Thread) -> None:
+        if self.name.startswith("vod-news"):
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    watch = Watch(settings_of(vod_emulator), sqlite)  # type: ignore[arg-type]
+    watch.start()
+    await asyncio.to_thread(watch.join, 60)
+    assert not watch._thread.is_alive()
+    await asyncio.to_thread(until, lambda: not [each for each in threading.enumerate() if watch.queue in each.name])
+    lease = sqlite.lease(watch.queue)
+    assert lease is None or lease.expired
+
+
+async def test_garbage_of_a_closed_loop_blocks_nobody(sqlite: FickleStore, start: Start) -> None:
+    """A coroutine that the garbage collector ends while its watch is at work discards its waiter and goes."""
+    watch = start(sqlite)
+
+    async def trigger() -> None:
+        waiter = Waiter(["A"])
+        assert watch.add(waiter)
+        try:
+            await waiter.next(1000)
+        finally:
+            watch.discard(waiter)
+
+    def leave() -> None:
+        loop = asyncio.new_event_loop()
+        loop.create_task(trigger())  # noqa: RUF006
+        loop.run_until_complete(asyncio.sleep(0.05))
+        loop.close()
+
+    await asyncio.to_thread(leave)
+
+    def collect() -> None:
+        with watch._lock:
+            gc.collect()
+
+    thread = threading.Thread(target=collect, daemon=True)
+    thread.start()
+    await asyncio.to_thread(thread.join, 60)
+    assert not thread.is_alive()
 
 
 async def test_a_bug_in_a_thread_surfaces(sqlite: FickleStore, start: Start) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -262,6 +263,69 @@ async def test_people_see_a_watcher_wait(vod: Vod) -> None:
     for watcher in watchers:
         await watcher.stop()
     await until(lambda: vod.store.waiters(vod.queue) == [])
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+async def test_a_watcher_ends_when_it_is_told_to(
+    vod: Vod, start: Callable[[], Triggerer], monkeypatch: pytest.MonkeyPatch, turns: int
+) -> None:
+    """Also in the very moment in which there is room for more events; another one then goes on."""
+    monkeypatch.setattr(feeds, "WINDOW", 10)
+    receive(vod, *map(upload, range(25)))
+    triggerer = start()
+    await until(lambda: len(triggerer.taken) == 10)
+    await asyncio.sleep(0.5)
+    triggerer.store(4)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await asyncio.wait_for(triggerer.stop(), 30)
+    other = start()
+    await until(lambda: other.store(25) or cursor(vod) == 25)
+
+
+async def test_a_watcher_that_ends_while_it_renews_its_lease(
+    vod: Vod, start: Callable[[], Triggerer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lease is free when it has ended."""
+    monkeypatch.setattr(feeds, "_RENEWAL", 0.2)
+    acquire, inside, go = InboxStore.acquire_lease, threading.Event(), threading.Event()
+    triggerer = start()
+    await until(lambda: vod.store.lease("watcher w") is not None)
+
+    def slow(self: InboxStore, queue: str, *args: Any, **kwargs: Any) -> bool:
+        if queue == "watcher w":
+            inside.set()
+            go.wait(60)
+        return acquire(self, queue, *args, **kwargs)
+
+    monkeypatch.setattr(InboxStore, "acquire_lease", slow)
+    await until(inside.is_set)
+    threading.Timer(0.5, go.set).start()
+    await triggerer.stop()
+    lease = vod.store.lease("watcher w")
+    assert lease is None or lease.expired
+
+
+async def test_what_is_taken_is_marked_as_read_in_the_end(
+    vod: Vod, start: Callable[[], Triggerer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An inbox that fails between the cursor and the marks gets the marks later."""
+    monkeypatch.setattr(feeds, "_RENEWAL", 0.2)
+    mark_read, tries = InboxStore.mark_read, []
+
+    def fail_once(self: InboxStore, *args: Any) -> int:
+        tries.append(1)
+        if len(tries) == 1:
+            raise InboxUnavailableError("just now")
+        return mark_read(self, *args)
+
+    monkeypatch.setattr(InboxStore, "mark_read", fail_once)
+    receive(vod, *map(upload, range(3)))
+    triggerer = start()
+    await until(lambda: len(triggerer.taken) == 3)
+    triggerer.store(3)
+    await until(lambda: not vod.store.list(unread=True))
+    assert len(tries) > 1
 
 
 async def test_a_restart(vod: Vod, start: Callable[[], Triggerer]) -> None:
