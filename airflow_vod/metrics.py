@@ -8,6 +8,7 @@ name                                      kind     meaning
 ``tencent_vod.events.received``           counter  events stored, by ``source`` (pull, callback, reconcile)
 ``tencent_vod.events.duplicates``         counter  events that were there already, by ``source``
 ``tencent_vod.events.unparsed``           counter  of those stored: events that cannot be read
+``tencent_vod.callbacks.refused``         counter  callbacks that did not prove that VOD sent them, by ``reason``
 ``tencent_vod.pull.failures``             counter  calls of PullEvents that failed
 ``tencent_vod.confirm.failures``          counter  events whose confirm failed; they come again
 ``tencent_vod.relay.lag``                 timer    from the pull of an event to its commit
@@ -17,7 +18,7 @@ name                                      kind     meaning
 ``tencent_vod.reconciles``                counter  tasks whose end VOD told only when it was asked
 ========================================  =======  ==================================================================
 
-Each carries the tag ``queue``.
+Each carries the tag ``queue``, but for refused callbacks: nobody knows theirs.
 """
 
 from __future__ import annotations

@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from airflow_vod import metrics
 from airflow_vod.client import CONFIRM_LIMIT, PULL_HOLD, PULL_LIMIT
 from airflow_vod.exceptions import (
     InboxUnavailableError,
@@ -149,7 +148,10 @@ class Pipeline:
             self._fail(error)
         now = self.relay.clock()
         self._renew_at = self._pull_trouble.lasts_since = now + YIELD_FOR
-        log.info("Queue %s could not be pulled for %g s: another process may try", self.relay.queue, YIELD_AFTER)
+        told = self._pull_trouble.error or "no answer"
+        log.warning(
+            "Queue %s could not be pulled for %g s, another process may try: %s", self.relay.queue, YIELD_AFTER, told
+        )
 
     def _lease_answered(self, held: bool | BaseException) -> None:
         self._renewing = False
@@ -182,6 +184,7 @@ class Pipeline:
         leading = self.relay.holds_lease()
         if leading != self._leading and self._renew_at > float("-inf"):
             self._leading = leading
+            self._pull_trouble.begin_anew(self.relay.clock())  # what failed before was another lease's time
             state = "This process pulls" if leading else "This process stands by, and another may pull"
             log.info("%s the events of queue %s", state, self.relay.queue)
 
@@ -251,8 +254,7 @@ class Pipeline:
             self._depth -= 1
 
     def _pull_failed(self, error: VodApiError, started: float) -> None:
-        self.relay.summary.pull_failures += 1
-        metrics.count("pull.failures", queue=self.relay.queue)
+        self.relay.count_pull_failure(error)
         if started < self._pull_trouble.since:
             return  # pulls that went out beside each other and failed alike are one failure
         self._depth = max(1, self._depth // 2)
@@ -415,6 +417,7 @@ class _Trouble:
     def __init__(self, what: str, limit: float) -> None:
         self.since = float("-inf")  # when the latest failure was met
         self.lasts_since = float("inf")  # when the first was
+        self.error: Exception | None = None  # the latest
         self._what = what
         self._limit = limit
         self._failures = 0
@@ -431,6 +434,7 @@ class _Trouble:
         :param patience: failures that are not yet a reason to pause.
         """
         self._failures += 1
+        self.error = error
         self.since = relay.clock()
         self.lasts_since = min(self.lasts_since, self.since)
         doublings = self._failures - patience
@@ -439,11 +443,16 @@ class _Trouble:
         level = logging.WARNING if self._failures == 1 else logging.DEBUG
         log.log(level, "Cannot %s queue %s, trying on: %s", self._what, relay.queue, error)
 
+    def begin_anew(self, now: float) -> None:
+        """Count what still fails from now on."""
+        if self._failures:
+            self.lasts_since = now
+
     def over(self, relay: Relay) -> None:
         """Note a success."""
         if self._failures:
             log.info("Can %s queue %s again, after %d failures", self._what, relay.queue, self._failures)
-        self._failures, self.lasts_since = 0, float("inf")
+        self._failures, self.lasts_since, self.error = 0, float("inf"), None
 
     def pause(self, now: float) -> float:
         """Seconds until the next try."""

@@ -59,6 +59,7 @@ class Reconciler:
             event = event_of_detail(self._client.describe_task_detail(vod_task_id, tries=tries), vod_task_id)
         except VodInvalidRequestError as error:
             if error.code.startswith(("InvalidParameterValue", "ResourceNotFound")):
+                log.info("VOD does not know task %s of application %s: %s", vod_task_id, self._queue, error)
                 return False
             raise
         except EventParseError as error:

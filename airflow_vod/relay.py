@@ -119,6 +119,8 @@ class Relay:
         self._renew_at = float("-inf")
         self._last_pull_at: float | None = None  # these are Unix seconds, for people
         self._caught_up_at: float | None = None
+        self._failing_since: float | None = None
+        self._failure = ""
         self._depth: tuple[int, float] | None = None  # events in the queue, and when VOD said so
 
     # Upkeep
@@ -208,11 +210,20 @@ class Relay:
         :return: whether this relay holds it.
         :raises InboxUnavailableError: the database did not answer; what is left of the lease still counts.
         """
+        if self._lease_until == float("-inf"):
+            self._inherit()
         asked_at = self.clock()
         held = self.store.acquire_lease(self.queue, self.holder, LEASE_TTL, info=self._health())
         self._lease_until = asked_at + LEASE_TTL if held else float("-inf")
         self._renew_at = asked_at + LEASE_RENEWAL if held else float("-inf")
         return held
+
+    def _inherit(self) -> None:
+        """Learn what who held the lease before has seen of the queue, because this relay writes in its place."""
+        lease = self.store.lease(self.queue)
+        info = lease.info if lease else {}
+        self._last_pull_at = _later(self._last_pull_at, info.get("last_pull_at"))
+        self._caught_up_at = _later(self._caught_up_at, info.get("caught_up_at"))
 
     def holds_lease(self) -> bool:
         """Say whether a pull that starts now ends inside the lease, even if the server holds it."""
@@ -242,6 +253,8 @@ class Relay:
             "caught_up_at": self._caught_up_at,
             "in_queue": depth,
             "in_queue_at": asked_at,
+            "failing_since": self._failing_since,
+            "failure": self._failure,
             **asdict(self.summary),
         }
 
@@ -261,6 +274,7 @@ class Relay:
     def count_pull(self, deliveries: Sequence[Delivery]) -> None:
         """Account for a pull that was answered."""
         self._last_pull_at = time.time()
+        self._failing_since, self._failure = None, ""
         self.summary.pulls += 1
         self.summary.pulled += len(deliveries)
         if len(deliveries) < PULL_LIMIT:
@@ -269,6 +283,12 @@ class Relay:
             self.count_depth(0)
         if self._caught_up_at:
             metrics.gauge("queue.age", self._last_pull_at - self._caught_up_at, queue=self.queue)
+
+    def count_pull_failure(self, error: VodApiError) -> None:
+        """Account for a pull that failed."""
+        self.summary.pull_failures += 1
+        self._failing_since, self._failure = self._failing_since or time.time(), str(error)[:200]
+        metrics.count("pull.failures", queue=self.queue)
 
     def receive(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
         """Commit events to the inbox.
@@ -384,6 +404,10 @@ class Relay:
 def _handle(item: Any) -> str | None:
     handle = item.get("EventHandle") if isinstance(item, dict) else None
     return handle if isinstance(handle, str) and handle else None
+
+
+def _later(*moments: float | None) -> float | None:
+    return max((moment for moment in moments if moment), default=None)
 
 
 def _vod_task_id(delivery: Delivery) -> str | None:

@@ -14,7 +14,7 @@ from airflow_vod.exceptions import VodApiError
 from airflow_vod.hooks.server import ServerHook
 
 _WAITERS_SHOWN = 10
-_SILENCE = 120.0  # seconds without a pull; sensors that look by themselves hold the lease only while they look
+_SILENCE = 120.0  # seconds without an answer from the queue that are no reason to worry
 
 
 def status_of(vod_conn_id: str, sub_app_id: int | None = None) -> dict[str, Any]:
@@ -23,9 +23,10 @@ def status_of(vod_conn_id: str, sub_app_id: int | None = None) -> dict[str, Any]
     :param vod_conn_id: Airflow connection id.
     :param sub_app_id: another application than the connection's.
     :return: plain JSON: ``queue``, ``inbox``, ``holder`` and since when, ``lease_seconds_left``, ``relay`` (what the holder
-        says of itself, or said at its end), ``waiting_in_vod`` (approximate, about three minutes old; None with
+        says of itself, or said at its end), ``mode`` (of the application, PULL or PUSH; None where VOD did not say),
+        ``waiting_in_vod`` (approximate, about three minutes old; None with
         ``waiting_in_vod_error`` where VOD did not say), ``events``, ``unread``, ``unparsed``, ``waiters`` and the
-        ``longest_waiters``.
+        ``longest_waiters``, and ``healthy``: False where somebody has waited for two minutes without an answer from the queue.
     :raises VodError: the connection or the inbox cannot be used.
     """
     hook = ServerHook(vod_conn_id, sub_app_id=sub_app_id)
@@ -55,27 +56,34 @@ def status_of(vod_conn_id: str, sub_app_id: int | None = None) -> dict[str, Any]
         ],
     }
     client = VodClient(settings)
+    status |= {"mode": None, "waiting_in_vod": None}
     try:
         status["waiting_in_vod"] = client.describe_events_state()
+        status["mode"] = client.describe_event_config().get("Mode")
     except VodApiError as error:
-        status |= {"waiting_in_vod": None, "waiting_in_vod_error": str(error)}
+        status["waiting_in_vod_error"] = str(error)
     finally:
         client.close()
+    status["healthy"] = (status["mode"] == "PUSH" and settings.takes_callbacks) or not _is_silent(status, now)
     return status
+
+
+def _is_silent(status: dict[str, Any], now: float) -> bool:
+    """Say whether somebody waits, and VOD has not answered for a pull for too long, whoever holds the lease meanwhile."""
+    waited = max((each["seconds"] or 0 for each in status["longest_waiters"]), default=0)
+    last_pull_at = (status["relay"] or {}).get("last_pull_at") or 0.0
+    return bool(waited > _SILENCE and now - last_pull_at > _SILENCE)
 
 
 def print_status(vod_conn_id: str, sub_app_id: int | None, out: TextIO, *, as_json: bool) -> int:
     """Print `status_of`.
 
     :param out: where.
-    :return: exit status: 0 where the queue is being relayed or nobody waits, 2 where somebody waits and nobody has pulled for two
-        minutes.
+    :return: exit status: 0, or 2 where it is not healthy.
     """
     status = status_of(vod_conn_id, sub_app_id)
     print(json.dumps(status, indent=2) if as_json else _text(status), file=out)
-    last_pull_at = (status["relay"] or {}).get("last_pull_at") or 0.0
-    silent = not status["holder"] and time.time() - last_pull_at > _SILENCE
-    return 2 if status["waiters"] and silent else 0
+    return 0 if status["healthy"] else 2
 
 
 def _text(status: dict[str, Any]) -> str:
@@ -89,14 +97,15 @@ def _text(status: dict[str, Any]) -> str:
         f"newest {_ago(status['newest_event_at'])}",
         f"Waiters   {status['waiters']}",
     ]
-    lines += [
-        f"          {each['waiter']} for {_wanted(each)}, {each['seconds']} s" for each in status["longest_waiters"]
-    ]
+    if since := relay.get("failing_since"):
+        lines.insert(3, f"Trouble   pulls have failed since {_ago(since)}: {relay.get('failure')}")
+    lines += [f"          {_waiter(each)}, {each['seconds']} s" for each in status["longest_waiters"]]
     return "\n".join(lines)
 
 
-def _wanted(waiter: dict[str, Any]) -> str:
-    return waiter["vod_task_id"] or " or ".join(waiter["event_types"]) or "any event"
+def _waiter(waiter: dict[str, Any]) -> str:
+    wanted = waiter["vod_task_id"] or " or ".join(waiter["event_types"]) or "any event"
+    return waiter["waiter"] if wanted in waiter["waiter"] else f"{waiter['waiter']} for {wanted}"
 
 
 def _lease(status: dict[str, Any]) -> str:
@@ -106,6 +115,8 @@ def _lease(status: dict[str, Any]) -> str:
 
 
 def _backlog(status: dict[str, Any]) -> str:
+    if status["mode"] == "PUSH":
+        return "nothing: events come by callback (PUSH)"
     if status["waiting_in_vod"] is None:
         return f"unknown: {status['waiting_in_vod_error']}"
     return f"about {status['waiting_in_vod']} events (VOD's own count, some minutes old)"

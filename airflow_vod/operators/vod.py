@@ -16,7 +16,7 @@ from airflow_vod.hooks.vod import DEFAULT_CONN_ID, VodHook
 from airflow_vod.links.vod import LINKS
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.common.compat.sdk import Context, XComArg
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_vod.results import ResultFile, TaskResult
@@ -44,7 +44,7 @@ class VodFileUrlsOperator(BaseOperator):
         self,
         *,
         result: Any = None,
-        vod_task_id: str | Sequence[str] | None = None,
+        vod_task_id: str | Sequence[str] | XComArg | None = None,
         file_types: str | Sequence[str] | None = None,
         vod_conn_id: str = DEFAULT_CONN_ID,
         sub_app_id: int | str | None = None,
@@ -52,7 +52,7 @@ class VodFileUrlsOperator(BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.result = result
-        self.vod_task_id = vod_task_id
+        self.vod_task_id: Any = vod_task_id
         self.file_types = file_types
         self.vod_conn_id = vod_conn_id
         self.sub_app_id = sub_app_id

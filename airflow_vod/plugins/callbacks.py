@@ -23,6 +23,7 @@ from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request, Response
 
+from airflow_vod import metrics
 from airflow_vod.events import UnparsedEvent, VodEvent, read_event
 from airflow_vod.exceptions import VodError
 from airflow_vod.plugins.signature import claim_in, is_genuine, without_claim
@@ -37,6 +38,7 @@ log = logging.getLogger(__name__)
 MAX_BODY = 1024 * 1024  # bytes; events of VOD have a few thousand
 BODY_TIMEOUT = 5.0  # seconds for the body to arrive
 UNPARSED_PER_HOUR = 60  # of each queue, by each process
+REFUSALS_PER_HOUR = 10  # lines in the log for each reason, by each process
 UNPARSED_KEPT = 16_384  # bytes of each
 _LARGE = 64 * 1024  # bytes, from which on a body is read in a thread: the event loop has others to serve
 _NOBODYS = secrets.token_hex(16)  # stands in for a secret that is not configured; nobody knows it
@@ -77,6 +79,7 @@ class Receiver:
         self._clock = clock
         self._on_first = on_first
         self._unparsed = HourlyBudget(UNPARSED_PER_HOUR, clock)
+        self._refused = HourlyBudget(REFUSALS_PER_HOUR, clock)
 
     async def callback(self, request: Request) -> Response:
         """Receive one event."""
@@ -88,7 +91,9 @@ class Receiver:
         settings = await self._connections.settings(request.path_params["conn_id"])
         content = await asyncio.to_thread(_load, body) if len(body) > _LARGE else _load(body)
         claims = [claim_in(each) for each in (request.headers, query, content)]
-        if not _proves_itself(settings, token, is_genuine(claims, _sign_key(settings), self._clock())):
+        signed = is_genuine(claims, _sign_key(settings), self._clock())
+        if not _proves_itself(settings, token, signed):
+            self._note_refusal(request.path_params["conn_id"], _lack(settings, signed, any(claims)))
             return Response(status_code=403)
         assert settings is not None  # noqa: S101 - nothing proves itself without
         on_first, self._on_first = self._on_first, None
@@ -98,6 +103,12 @@ class Receiver:
             content = without_claim(content)
         event = await asyncio.to_thread(read_event, content) if len(body) > _LARGE else read_event(content)
         return await self._store(settings.queue, event, body)
+
+    def _note_refusal(self, conn_id: str, why: str) -> None:
+        """Say why, to whoever looks for events that do not come; strangers can fill neither the log nor this memory."""
+        metrics.count("callbacks.refused", reason=why)
+        if self._refused.take(why):
+            log.warning("A callback for connection %.100r was refused: %s", conn_id, why)
 
     async def _store(self, queue: str, event: VodEvent | UnparsedEvent, body: bytes) -> Response:
         status = 200
@@ -151,6 +162,17 @@ def _proves_itself(settings: VodSettings | None, token: str, signed: bool) -> bo
     if settings is None or not (settings.callback_sign_key or expected):
         return False
     return (signed or not settings.callback_sign_key) and (has_token or not expected)
+
+
+def _lack(settings: VodSettings | None, signed: bool, claimed: bool) -> str:
+    """Say what a callback lacks that does not prove itself."""
+    if settings is None:
+        return "there is no such connection, or it cannot be read"
+    if not settings.takes_callbacks:
+        return "the connection has neither callback_sign_key nor callback_token"
+    if signed or not settings.callback_sign_key:
+        return "its token is missing or wrong"
+    return "its signature is wrong or too old" if claimed else "it is not signed"
 
 
 def _query(request: Request) -> dict[str, str]:

@@ -40,7 +40,7 @@ from airflow_vod.links.vod import LINKS, push_links
 from airflow_vod.lookup import Findings, look, task_name, vod_task_ids
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.common.compat.sdk import Context, XComArg
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.triggers.base import BaseTrigger, StartTriggerArgs
 
@@ -154,7 +154,8 @@ class VodSensor(BaseSensorOperator):
             if self.never_fail:
                 raise AirflowSkipException(str(error)) from error
             if isinstance(error, AirflowSensorTimeout):
-                raise AirflowSensorTimeout(f"{error} {self._seen(self._asked_at)}") from None
+                waited_for = "" if self._wanted() in str(error) else f"It waited for {self._wanted()}. "
+                raise AirflowSensorTimeout(f"{error} {waited_for}{self._seen(self._asked_at)}") from None
             raise
 
     def resume_execution(self, *args: Any, **kwargs: Any) -> Any:
@@ -401,7 +402,7 @@ class VodTaskSensor(VodSensor):
     def __init__(
         self,
         *,
-        vod_task_id: str | Sequence[str],
+        vod_task_id: str | Sequence[str] | XComArg,
         event_type: str | Sequence[str] | None = None,
         on_partial: str = "fail",
         fail_fast: bool = True,
@@ -411,7 +412,7 @@ class VodTaskSensor(VodSensor):
         **kwargs: Any,
     ) -> None:
         super().__init__(deferrable=deferrable or start_from_trigger or end_from_trigger, **kwargs)
-        self.vod_task_id = vod_task_id
+        self.vod_task_id: Any = vod_task_id
         self.event_type = event_type
         self.on_partial = on_partial
         self.fail_fast = fail_fast
@@ -534,6 +535,8 @@ class VodTaskSensor(VodSensor):
         self._results = list(findings.results.values())
         if failed:
             raise self._skippable(VodTaskFailedError("\n".join(_describe(result) for result in failed)))
+        for result in findings.failed("fail"):
+            self.log.warning("%s", _describe(result))
         for event in findings.events.values():
             self.log.info("Found %s of VOD task %s in the inbox", event.event_type, event.vod_task_id)
         values = findings.values()
@@ -572,9 +575,10 @@ class VodTaskSensor(VodSensor):
         """
         due = [vod_task_id for vod_task_id in self._findings().missing if which(vod_task_id)][:_ASK_LIMIT]
         tries = 1 if self.deferrable else 3  # the triggerer asks again; until then this holds a worker
-        self._asked_at = time.time() if due else self._asked_at
         try:
-            return sum([self._reconciler.ask(vod_task_id, tries=tries) for vod_task_id in due]) > 0
+            ended = sum([self._reconciler.ask(vod_task_id, tries=tries) for vod_task_id in due])
+            self._asked_at = time.time() if due else self._asked_at
+            return ended > 0
         except VodAuthenticationError as error:
             if error.code.startswith("AuthFailure"):
                 raise
@@ -637,7 +641,7 @@ def _short(ids: Sequence[str]) -> str:
 def _describe(result: TaskResult) -> str:
     """Say what went wrong, for the log of a failed sensor."""
     files = [
-        f"{file.type or 'file'} {file.file_id or ''}: error {file.error_code}, {file.message or 'no message'}"
+        f"{' '.join(filter(None, (file.type or 'file', file.file_id)))}: error {file.error_code}, {file.message or 'no message'}"
         for file in result.files
         if file.error_code != 0
     ]

@@ -284,6 +284,48 @@ def test_who_cannot_reach_vod_lets_another_try(
     assert cut_off.errors == []
 
 
+def test_after_an_outage_who_takes_over_pulls_on(
+    vod_emulator: Emulator, run_sqlite: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relay that could not pull before it stood by does not count that time when it leads again."""
+    monkeypatch.setattr(pipeline_module, "YIELD_AFTER", 0.3)
+    monkeypatch.setattr(pipeline_module, "YIELD_FOR", 0.3)
+    running = run_sqlite()
+    until(lambda: vod_emulator.queue(SUB_APP_ID).waiting == 1)
+    vod_emulator.stop()
+    until(lambda: free(running))
+    running.store.acquire_lease(running.relay.queue, "another", 7.0)
+    vod_emulator.start()
+    monkeypatch.setattr(pipeline_module, "YIELD_AFTER", 5.0)
+    time.sleep(6.0)
+    released: list[str] = []
+    release = running.relay.release_lease
+    monkeypatch.setattr(running.relay, "release_lease", lambda: released.append("given up") or release())
+    publish(vod_emulator, 20)
+    until(drained(vod_emulator, 20))
+    assert released == []
+
+
+def test_who_leads_knows_what_others_have_seen(vod_emulator: Emulator, run_sqlite: Run) -> None:
+    """When a queue was last pulled outlives who pulled it; what fails now is told as well, until it works again."""
+    first = run_sqlite()
+    until(lambda: first.relay.summary.pulls)
+    first.stop()
+    before = first.store.lease(first.relay.queue).info
+    vod_emulator.stop()
+    second = run_sqlite()
+
+    def info() -> Mapping[str, Any]:
+        return second.store.lease(second.relay.queue).info
+
+    until(lambda: info()["failing_since"])
+    assert (info()["last_pull_at"], info()["caught_up_at"]) == (before["last_pull_at"], before["caught_up_at"])
+    assert info()["failure"]
+    vod_emulator.start()
+    until(lambda: info()["last_pull_at"] > before["last_pull_at"])
+    assert info()["failing_since"] is None
+
+
 def test_who_gets_no_answer_lets_another_try(
     vod_emulator: Emulator, run_sqlite: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from airflow_vod import metrics
 from airflow_vod.exceptions import InboxUnavailableError
 from airflow_vod.inbox import InboxStore
 from airflow_vod.plugins import callbacks
@@ -131,6 +132,31 @@ async def test_all_that_is_configured_is_asked_for(http: httpx.AsyncClient) -> N
     assert (await http.post(f"/both/{TOKEN}", json=EVENT)).status_code == 403
     assert (await http.post("/both", json=EVENT | SIGNED)).status_code == 403
     assert (await http.post(f"/both/{TOKEN}", json=EVENT | SIGNED)).status_code == 200
+
+
+async def test_refusals_are_told_to_who_operates_airflow(
+    http: httpx.AsyncClient, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log says why a callback was refused, to whom it cannot be seen otherwise; a flood of them fills no log."""
+    counted: list[str] = []
+    monkeypatch.setattr(metrics, "count", lambda name, **tags: counted.append(tags["reason"]))
+    reasons = {
+        "/unknown": "there is no such connection",
+        "/open": "neither callback_sign_key nor callback_token",
+        "/token/wrong": "its token is missing or wrong",
+        "/signed": "it is not signed",
+    }
+    for path in reasons:
+        await http.post(path, json=EVENT)
+    await http.post("/signed", json=EVENT | TAMPERED)
+    told = [record.getMessage() for record in caplog.records if "was refused" in record.getMessage()]
+    assert len(told) == len(counted) == 5
+    for line, words in zip(told, [*reasons.values(), "its signature is wrong or too old"], strict=True):
+        assert words in line
+    for _ in range(50):
+        await http.post("/signed", json=EVENT)
+    assert sum("was refused" in record.getMessage() for record in caplog.records) < 20
+    assert len(counted) == 55
 
 
 async def test_refusals_look_alike(http: httpx.AsyncClient) -> None:
