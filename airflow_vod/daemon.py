@@ -10,6 +10,7 @@ import signal
 from types import FrameType
 
 from airflow_vod.client import VodClient
+from airflow_vod.exceptions import VodApiError, VodAuthenticationError
 from airflow_vod.hooks.server import ServerHook
 from airflow_vod.hooks.vod import inbox_retention
 from airflow_vod.pipeline import Pipeline
@@ -39,8 +40,23 @@ def run(vod_conn_id: str, sub_app_id: int | None = None) -> int:
         signal.signal(number, stop)
     log.info("Relaying queue %s into the inbox %s", pipeline.relay.queue, store.url)
     try:
+        _try_key(client)
         pipeline.run()
     finally:
         client.close()
         store.close()
     return 0
+
+
+def _try_key(client: VodClient) -> None:
+    """Ask VOD something: a relay that stands by would find out that its key is wrong only when it is needed.
+
+    :raises VodAuthenticationError: the key is wrong. That this one question is not allowed, or not answered, means nothing.
+    """
+    try:
+        client.describe_event_config()
+    except VodAuthenticationError as error:
+        if error.code.startswith("AuthFailure"):
+            raise
+    except VodApiError as error:
+        log.info("VOD does not say whether the key is right: %s", error)

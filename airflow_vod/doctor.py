@@ -178,7 +178,8 @@ def _config(config: dict[str, Any], wanted: str, url: str, settings: VodSettings
         yield Finding("ok" if state == "ON" else "note", f"Events {event_type} {will}.")
     yield Finding(
         "note",
-        f"{_CONSOLE_ONLY} arrive only if they are ticked in the VOD console, under callback settings; no API tells.",
+        f"{_CONSOLE_ONLY} arrive only if they are ticked in the VOD console, under callback settings; no API tells. "
+        "EditMediaComplete needs no tick.",
     )
 
 
@@ -197,6 +198,8 @@ def _url(configured: str, url: str, settings: VodSettings) -> Iterator[Finding]:
         yield Finding("warning", text)
     if not _can_be_reached(url, settings):
         yield Finding("wrong", f"VOD cannot reach {parts.hostname or shown}. Give --base-url, or set [api] base_url.")
+    text = "Not looked at: whether the API server knows this connection. It refuses callbacks otherwise, and its log says so."
+    yield Finding("note", text)
     if settings.callback_sign_key is None:
         text = "The URL itself holds the secret: proxies may write it to their logs. A SignKey is better, where VOD offers it."
         yield Finding("note", text)

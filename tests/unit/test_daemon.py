@@ -1,0 +1,50 @@
+"""``airflow-vod relay run``, from its first question to its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from airflow_vod import cli
+from tests.airflow_fixtures import SUB_APP_ID, Vod
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    """Give the signals back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_a_wrong_key_shows_at_once(
+    vod: Vod, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where another process pulls: not only when this one is to take over."""
+    vod.store.acquire_lease(vod.queue, "another", 600)
+    connection = json.loads(os.environ["AIRFLOW_CONN_VOD_DEFAULT"])
+    monkeypatch.setenv("AIRFLOW_CONN_VOD_DEFAULT", json.dumps(connection | {"password": "wrong"}))
+    assert cli.main(["relay", "run"]) == 1
+    assert "AuthFailure" in capsys.readouterr().err
+
+
+def test_a_permission_that_is_missing_is_none_of_its_business(vod: Vod) -> None:
+    """Who may pull but not ask for the mode relays until it is told to stop."""
+    vod.emulator.faults.script({"DescribeEventConfig": ["unauthorized"] * 9})
+    vod.publish_concat("Concat-1")
+
+    def stop() -> None:
+        vod.emulator.wait_until(lambda: vod.emulator.queue(SUB_APP_ID).confirmed == 1, 60)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    assert cli.main(["relay", "run"]) == 0
+    thread.join()
+    assert len(vod.store.list(vod.queue)) == 1
