@@ -467,10 +467,15 @@ def _unnest_events() -> Executable:
 
 
 _UNNEST_EVENTS = _unnest_events()
-_BOUNDS = select(
-    func.set_config("lock_timeout", f"{LOCK_TIMEOUT}s", True),
-    func.set_config("idle_in_transaction_session_timeout", f"{IDLE_TIMEOUT}s", True),
-)
+
+
+def _bound(name: str, seconds: int) -> ColumnElement[str]:
+    """Set a limit of PostgreSQL for one transaction, unless whoever runs the server has set one."""
+    set_already = func.nullif(func.current_setting(name), "0")
+    return func.set_config(name, func.coalesce(set_already, f"{seconds}s"), True)
+
+
+_BOUNDS = select(_bound("lock_timeout", LOCK_TIMEOUT), _bound("idle_in_transaction_session_timeout", IDLE_TIMEOUT))
 _NOTIFY = select(func.pg_notify(CHANNEL, bindparam("payload", type_=Text())))
 
 

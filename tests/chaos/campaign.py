@@ -405,9 +405,10 @@ class _Campaign:
 
     def _stop_leader(self) -> None:
         victim = self._leader() or self.dice.choice(self.players)
-        with victim.stopped():
-            time.sleep(3.0)
-        self.report.fired[STOPPED] += 1
+        with contextlib.suppress(ProcessLookupError):  # it is being killed just now; the next one's turn comes
+            with victim.stopped():
+                time.sleep(3.0)
+            self.report.fired[STOPPED] += 1
 
     # The accounts
 

@@ -123,6 +123,18 @@ def test_a_dead_postgresql_server_is_noticed(postgresql: PostgreSQLServer) -> No
     assert (taken["keepalives_idle"], taken["keepalives_count"], taken["connect_timeout"]) == ("7", "3", "10")
 
 
+def test_limits_of_the_server_s_own_are_kept(postgresql: PostgreSQLServer) -> None:
+    """A transaction that writes waits for locks for a bounded time: ours, or what the URL or the server says."""
+    own = make_url(postgresql.inbox())
+    for url, wanted in ((own, "30s"), (own.update_query_dict({"options": "-c lock_timeout=7s"}), "7s")):
+        store = InboxStore.open(url.render_as_string(hide_password=False))
+        with store._database.write() as connection:
+            assert connection.exec_driver_sql("SHOW lock_timeout").scalar() == wanted
+            assert connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar() == "20s"
+        store.close()
+    postgresql.give_back(own.render_as_string(hide_password=False))
+
+
 def test_one_file_knows_the_databases() -> None:
     """No other module of the inbox names a database, except in text."""
     folder = Path(dialect_of.__code__.co_filename).parent

@@ -237,7 +237,7 @@ def test_a_partly_failed_task_fails_by_default(vod: Vod, mode: dict[str, Any]) -
     error = wait(mode).error("wait")
     assert isinstance(error, VodTaskFailedError)
     assert "failed in part" in str(error)
-    assert "mp4 : error 70000, internal error" in str(error)
+    assert "mp4: error 70000, internal error" in str(error)
 
 
 def test_a_partly_failed_task_can_be_taken(vod: Vod, mode: dict[str, Any]) -> None:
