@@ -33,9 +33,7 @@ GROUP_LIMIT = 512  # events per commit
 GATHER_EVENTS = 160  # while there is a backlog, a commit waits until it has so many events
 GATHER_SECONDS = 0.05  # or until the first has waited for so long: each commit costs, and a backlog is late already
 COMMIT_LAG = 8.0  # seconds that pulled events may wait for their commit or confirm before pulling pauses
-EMPTY_INTERVAL = (
-    0.25  # seconds from one pull to the next where VOD says at once, without its long poll, that nothing is there
-)
+EMPTY_INTERVAL = 0.25  # seconds from one pull to the next where VOD says without its long poll that nothing is there
 ELECTION_PAUSE = 1.0  # seconds between two looks at a lease that another process holds
 YIELD_AFTER = 60.0  # seconds without an answer to a pull after which another process may try: its network may be better
 YIELD_FOR = 15.0  # seconds that it has to begin

@@ -242,7 +242,7 @@ class VodTaskTrigger(VodWaitTrigger):
                 if self._remaining() <= 0:
                     self._asked_at = max((watch.asked.get(each, 0.0) for each in waiter.missing), default=0.0) or None
                     return self._timed_out(waiter)
-                report.tell(f"{len(waiter.missing)} VOD task(s), such as {next(iter(waiter.missing))},")
+                report.tell(f"{len(waiter.missing)} VOD task(s), such as {next(iter(waiter.missing), None)},")
                 self._unjudged |= set(await waiter.next(min(self._remaining(), report.pause())))
         finally:
             watch.discard(waiter)

@@ -8,7 +8,7 @@ import shutil
 import socket
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import mkdtemp
@@ -19,8 +19,10 @@ from airflow.sdk.serde import deserialize, serialize
 from airflow.triggers.base import TriggerEvent
 
 from airflow_vod.exceptions import VodAuthenticationError, VodSettingsError, error_from_dict
+from airflow_vod.lookup import Findings
 from airflow_vod.triggers import vod as triggers
 from airflow_vod.triggers.vod import VodTaskTrigger
+from airflow_vod.waiters import Watch
 from tests.airflow_fixtures import INBOX_OPTION, Vod
 from tests.databases import PostgreSQLServer
 
@@ -130,6 +132,23 @@ async def test_many_triggers_share_one_relay(vod: Vod) -> None:
     for n in reversed(range(50)):
         vod.publish_concat(f"Concat-{n}")
     assert await asyncio.gather(*waiting) == [{"status": "found"}] * 50
+
+
+async def test_the_last_of_several_comes_while_another_is_judged(vod: Vod, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event that ends the wait in the moment in which the inbox is looked into is not in its way."""
+    look = VodTaskTrigger._look
+
+    async def slow(self: VodTaskTrigger, watch: Watch, ids: Sequence[str]) -> Findings:
+        findings = await look(self, watch, ids)
+        vod.publish_concat("Concat-2")
+        for waiter in watch._by_task["Concat-2"]:
+            while waiter.missing:  # noqa: ASYNC110 - it offers nothing to wait on
+                await asyncio.sleep(0.01)
+        return findings
+
+    monkeypatch.setattr(VodTaskTrigger, "_look", slow)
+    vod.publish_concat("Concat-1")
+    assert await payload(trigger(["Concat-1", "Concat-2"])) == {"status": "found"}
 
 
 async def test_all_of_several(vod: Vod) -> None:
