@@ -394,8 +394,9 @@ class Watch:
 
     def _find(self, name: str, vod_task_id: str | None) -> Waiter | None:
         with self._lock:
-            all_of_task = itertools.chain(self._by_task.get(vod_task_id or "", ()), self._followers)
-            return next((each for each in all_of_task if each.name == name and vod_task_id in each.listed_for), None)
+            of_task = self._by_task.get(vod_task_id or "", ())
+            following = (each for each in self._followers if vod_task_id in each.listed_for)
+            return next((each for each in itertools.chain(of_task, following) if each.name == name), None)
 
     def _look(self, waiters: Iterable[Waiter]) -> None:
         """Look into the inbox for events that came before anybody waited, or that passed unseen."""
