@@ -144,9 +144,8 @@ class Pipeline:
         self._renewing = False
         if error is not None:
             self._fail(error)
-        now = self.relay.clock()
-        self._renew_at = self._pull_trouble.lasts_since = now + YIELD_FOR
-        told = self._pull_trouble.error or "no answer"
+        self._renew_at = self.relay.clock() + YIELD_FOR
+        told = self.relay.failure or "no answer"
         log.warning(
             "Queue %s could not be pulled for %g s, another process may try: %s", self.relay.queue, YIELD_AFTER, told
         )
@@ -415,7 +414,6 @@ class _Trouble:
     def __init__(self, what: str, limit: float) -> None:
         self.since = float("-inf")  # when the latest failure was met
         self.lasts_since = float("inf")  # when the first was
-        self.error: Exception | None = None  # the latest
         self._what = what
         self._limit = limit
         self._failures = 0
@@ -432,7 +430,6 @@ class _Trouble:
         :param patience: failures that are not yet a reason to pause.
         """
         self._failures += 1
-        self.error = error
         self.since = relay.clock()
         self.lasts_since = min(self.lasts_since, self.since)
         doublings = self._failures - patience
@@ -450,7 +447,7 @@ class _Trouble:
         """Note a success."""
         if self._failures:
             log.info("Can %s queue %s again, after %d failures", self._what, relay.queue, self._failures)
-        self._failures, self.lasts_since, self.error = 0, float("inf"), None
+        self._failures, self.lasts_since = 0, float("inf")
 
     def pause(self, now: float) -> float:
         """Seconds until the next try."""

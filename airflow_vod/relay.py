@@ -120,7 +120,7 @@ class Relay:
         self._last_pull_at: float | None = None  # these are Unix seconds, for people
         self._caught_up_at: float | None = None
         self._failing_since: float | None = None
-        self._failure = ""
+        self.failure = ""  # why the latest pull failed, until one is answered
         self._depth: tuple[int, float] | None = None  # events in the queue, and when VOD said so
 
     # Upkeep
@@ -254,7 +254,7 @@ class Relay:
             "in_queue": depth,
             "in_queue_at": asked_at,
             "failing_since": self._failing_since,
-            "failure": self._failure,
+            "failure": self.failure[:200],
             **asdict(self.summary),
         }
 
@@ -274,7 +274,7 @@ class Relay:
     def count_pull(self, deliveries: Sequence[Delivery]) -> None:
         """Account for a pull that was answered."""
         self._last_pull_at = time.time()
-        self._failing_since, self._failure = None, ""
+        self._failing_since, self.failure = None, ""
         self.summary.pulls += 1
         self.summary.pulled += len(deliveries)
         if len(deliveries) < PULL_LIMIT:
@@ -287,7 +287,7 @@ class Relay:
     def count_pull_failure(self, error: VodApiError) -> None:
         """Account for a pull that failed."""
         self.summary.pull_failures += 1
-        self._failing_since, self._failure = self._failing_since or time.time(), str(error)[:200]
+        self._failing_since, self.failure = self._failing_since or time.time(), str(error)
         metrics.count("pull.failures", queue=self.queue)
 
     def receive(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
