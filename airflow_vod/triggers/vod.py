@@ -70,8 +70,11 @@ class VodWaitTrigger(BaseTrigger):
         """Wait with one watch, until what is waited for is there or the time is over."""
         raise NotImplementedError
 
-    def _timed_out(self, waiter: Any) -> TriggerEvent:
-        """Make the event of a wait whose time is over."""
+    def _timed_out(self, waiter: Any, asked_at: float | None = None) -> TriggerEvent:
+        """Make the event of a wait whose time is over.
+
+        :param asked_at: when VOD was last asked about what is missing, in Unix seconds.
+        """
         return TriggerEvent({"status": "timeout"})
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -90,7 +93,7 @@ class VodWaitTrigger(BaseTrigger):
                 return await self._wait(waiter)
             except InboxUnavailableError as error:
                 self.log.warning("The inbox does not answer, trying on: %s", error)
-                await asyncio.sleep(min(_RETRY_PAUSE, max(self._remaining(), 0)))
+                await asyncio.sleep(min(_RETRY_PAUSE, self._remaining()))
                 if self._remaining() <= 0:  # as in the other modes, the end of the time counts and not the last trouble
                     return self._timed_out(waiter)
             except VodAuthenticationError as error:
@@ -103,7 +106,7 @@ class VodWaitTrigger(BaseTrigger):
                 unknown += 1
                 if unknown >= _UNKNOWN_TRIES:
                     return _error(error)
-                await asyncio.sleep(min(_RETRY_PAUSE, max(self._remaining(), 0)))
+                await asyncio.sleep(min(_RETRY_PAUSE, self._remaining()))
             except VodError as error:
                 return _error(error)
 
@@ -129,7 +132,7 @@ class VodWaitTrigger(BaseTrigger):
 
     def _remaining(self) -> float:
         ends_at = self._ends_at()
-        return float("inf") if ends_at is None else ends_at - time.time()
+        return float("inf") if ends_at is None else max(ends_at - time.time(), 0.0)
 
 
 class Report:
@@ -201,7 +204,6 @@ class VodTaskTrigger(VodWaitTrigger):
         self.fail_fast = fail_fast
         self.end_from_trigger = end_from_trigger
         self.do_xcom_push = do_xcom_push
-        self._asked_at: float | None = None  # when VOD was last asked about one of them, in Unix seconds
         self._unjudged: set[str] = set()  # ended, and nobody has looked yet whether well
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -240,16 +242,16 @@ class VodTaskTrigger(VodWaitTrigger):
                         return TriggerEvent(FOUND)
                     self._unjudged.clear()
                 if self._remaining() <= 0:
-                    self._asked_at = max((watch.asked.get(each, 0.0) for each in waiter.missing), default=0.0) or None
-                    return self._timed_out(waiter)
+                    asked_at = max((watch.asked.get(each, 0.0) for each in waiter.missing), default=0.0)
+                    return self._timed_out(waiter, asked_at or None)
                 report.tell(f"{len(waiter.missing)} VOD task(s), such as {next(iter(waiter.missing), None)},")
                 self._unjudged |= set(await waiter.next(min(self._remaining(), report.pause())))
         finally:
             watch.discard(waiter)
         return await self._found(watch)
 
-    def _timed_out(self, waiter: Waiter) -> TriggerEvent:
-        return TriggerEvent({"status": "timeout", "missing": len(waiter.missing), "asked_at": self._asked_at})
+    def _timed_out(self, waiter: Waiter, asked_at: float | None = None) -> TriggerEvent:
+        return TriggerEvent({"status": "timeout", "missing": len(waiter.missing), "asked_at": asked_at})
 
     async def _found(self, watch: Watch) -> TriggerEvent:
         """Everything is in the inbox: hand over to the worker, or end the task here if that was asked for."""
