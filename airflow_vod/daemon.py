@@ -56,7 +56,7 @@ def _try_key(client: VodClient) -> None:
     try:
         client.describe_event_config()
     except VodAuthenticationError as error:
-        if error.code.startswith("AuthFailure"):
+        if error.is_auth_failure:
             raise
     except VodApiError as error:
         log.info("VOD does not say whether the key is right: %s", error)

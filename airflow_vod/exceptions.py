@@ -69,6 +69,11 @@ class VodApiError(VodError):
 class VodAuthenticationError(VodApiError):
     """Credentials were refused, or they lack a permission. Permanent: waiting does not help."""
 
+    @property
+    def is_auth_failure(self) -> bool:
+        """Whether the code is ``AuthFailure…``: mostly the key itself, where other codes refuse this one action only."""
+        return self.code.startswith("AuthFailure")
+
 
 class VodInvalidRequestError(VodApiError):
     """The API refuses this very request (a parameter, a SubAppId, an unknown action). Permanent."""

@@ -580,7 +580,7 @@ class VodTaskSensor(VodSensor):
             self._asked_at = time.time() if due else self._asked_at
             return ended > 0
         except VodAuthenticationError as error:
-            if error.code.startswith("AuthFailure"):
+            if error.is_auth_failure:
                 raise
             self.log.warning(
                 "Without this permission, a task whose event is lost ends this wait only by timeout: %s", error
