@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import logging
 import os
 import socket
@@ -192,8 +191,8 @@ class Feed:
         """Renew the lease, and do what time alone brings about."""
         now = time.monotonic()
         if self._watch is not None and now >= self._renew_at:
-            acquire = functools.partial(self._watch.store.acquire_lease, self._lease, self._holder, LEASE_TTL)
-            self._renewal = asyncio.ensure_future(asyncio.to_thread(acquire))
+            acquire = self._watch.store.acquire_lease
+            self._renewal = asyncio.ensure_future(asyncio.to_thread(acquire, self._lease, self._holder, LEASE_TTL))
             held = await asyncio.shield(self._renewal)
             if held != (self._lease_until > now):
                 self._knows_cursor = False
