@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
@@ -23,13 +22,10 @@ def handlers() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-def test_a_wrong_key_shows_at_once(
-    vod: Vod, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_wrong_key_shows_at_once(vod: Vod, capsys: pytest.CaptureFixture[str]) -> None:
     """Also where another process pulls: not only when this one is to take over."""
     vod.store.acquire_lease(vod.queue, "another", 600)
-    connection = json.loads(os.environ["AIRFLOW_CONN_VOD_DEFAULT"])
-    monkeypatch.setenv("AIRFLOW_CONN_VOD_DEFAULT", json.dumps(connection | {"password": "wrong"}))
+    vod.connect(password="wrong")
     assert cli.main(["relay", "run"]) == 1
     assert "AuthFailure" in capsys.readouterr().err
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 
 import pytest
@@ -13,7 +12,7 @@ from airflow_vod import status as status_module
 from airflow_vod.hooks.vod import VodHook
 from airflow_vod.inbox import Waiter
 from airflow_vod.relay import Relay
-from tests.airflow_fixtures import Vod
+from tests.airflow_fixtures import SUB_APP_ID, Vod
 
 
 def status(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, object]]:
@@ -57,18 +56,14 @@ def test_somebody_waits_and_vod_does_not_answer(vod: Vod, capsys: pytest.Capture
 
 
 @pytest.mark.usefixtures("impatient")
-def test_where_events_come_by_callback_nobody_needs_to_pull(
-    vod: Vod, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_events_come_by_callback_nobody_needs_to_pull(vod: Vod, capsys: pytest.CaptureFixture[str]) -> None:
     """In PUSH mode a queue that nobody pulls is no trouble, if callbacks are received here."""
     vod.store.add_waiters(vod.queue, [Waiter.of("dag/run/task", "Concat-1")])
     client = VodHook().get_client()
     client.modify_event_config(Mode="PUSH")
     client.close()
     assert status(capsys)[0] == 2
-    connection = json.loads(os.environ["AIRFLOW_CONN_VOD_DEFAULT"])
-    connection["extra"]["callback_token"] = "x" * 32
-    monkeypatch.setenv("AIRFLOW_CONN_VOD_DEFAULT", json.dumps(connection))
+    vod.connect(extra={"sub_app_id": SUB_APP_ID, "callback_token": "x" * 32})
     assert status(capsys)[0] == 0
 
 
