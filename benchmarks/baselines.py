@@ -38,7 +38,7 @@ class LookingTrigger(IdleTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until there is something."""
         from airflow_vod.hooks.vod import inbox_url, open_inbox
-        from airflow_vod.lookup import look
+        from airflow_vod.inbox.lookup import look
 
         store = await asyncio.to_thread(open_inbox, inbox_url())
         await asyncio.sleep(random.uniform(0, INTERVAL))

@@ -54,7 +54,7 @@ class Waiting:
         return self
 
     def __exit__(self, *_: object) -> None:
-        from airflow_vod.waiters import watches
+        from airflow_vod.waiting.watch import watches
 
         self._in_loop(self._cancel())
         for watch in watches():
@@ -74,7 +74,7 @@ class Waiting:
 
         :return: when it did, by the clock that all processes share.
         """
-        from airflow_vod.waiters import watches
+        from airflow_vod.waiting.watch import watches
 
         give_up = time.monotonic() + _PATIENCE
         while not any(watch.store.counts(watch.queue).waiters >= waiters for watch in watches()):

@@ -77,8 +77,8 @@ def vod_options() -> EmulatorOptions:
 @pytest.fixture
 def vod(vod_options: EmulatorOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Vod]:
     """What a sensor needs to wait."""
-    from airflow_vod import waiters
     from airflow_vod.hooks.vod import open_inbox
+    from airflow_vod.waiting import watch as waiters
 
     url = f"sqlite:///{tmp_path / 'vod_inbox.db'}"
     monkeypatch.setenv(INBOX_OPTION, url)

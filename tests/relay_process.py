@@ -13,8 +13,8 @@ import sys
 from typing import Any
 
 from airflow_vod.inbox import InboxStore
-from airflow_vod.settings import VodSettings
-from airflow_vod.waiters import Waiter, Watch
+from airflow_vod.tencent.settings import VodSettings
+from airflow_vod.waiting.watch import Waiter, Watch
 from tests.relays import SUB_APP_ID
 
 

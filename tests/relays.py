@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from airflow_vod.client import VodClient
 from airflow_vod.emulator import Emulator
 from airflow_vod.exceptions import InboxUnavailableError
 from airflow_vod.inbox import InboxStore
-from airflow_vod.settings import VodSettings
+from airflow_vod.tencent.client import VodClient
+from airflow_vod.tencent.settings import VodSettings
 
 SUB_APP_ID = 1500012345
 

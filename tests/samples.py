@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_vod.events import UnparsedEvent, VodEvent, parse_event, read_event
+from airflow_vod.events.parse import UnparsedEvent, VodEvent, parse_event, read_event
 
 
 def concat_event(vod_task_id: str, file_id: str = "14508071098244931831") -> VodEvent:

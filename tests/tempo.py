@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from airflow_vod import client, pipeline, relay
 from airflow_vod.emulator import EmulatorOptions
+from airflow_vod.relay import pipeline
+from airflow_vod.relay import steps as relay
+from airflow_vod.tencent import client
 
 HOLD = 0.3  # seconds, instead of 5
 VISIBILITY = 1.5  # seconds, instead of 30

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
     from tencentcloud.vod.v20180717.vod_client import VodClient as OfficialVodClient
 
-    from airflow_vod.client import VodClient
     from airflow_vod.inbox import InboxStore
-    from airflow_vod.settings import VodSettings
+    from airflow_vod.tencent.client import VodClient
+    from airflow_vod.tencent.settings import VodSettings
 
 DEFAULT_CONN_ID = "vod_default"
 
@@ -81,7 +81,7 @@ class VodHook(BaseHook):
 
     def get_client(self) -> VodClient:
         """Make this package's client of the application."""
-        from airflow_vod.client import VodClient
+        from airflow_vod.tencent.client import VodClient
 
         return VodClient(self.get_settings())
 
@@ -90,7 +90,7 @@ class VodHook(BaseHook):
 
         For any API that this package does not wrap. It is imported here, on use: its models cost 22 MB.
         """
-        from airflow_vod.client import official_client
+        from airflow_vod.tencent.client import official_client
 
         return official_client(self.get_settings())
 
@@ -127,7 +127,7 @@ def settings_of(connection: Connection, extra: Mapping[str, Any], sub_app_id: in
     :param sub_app_id: takes the place of the connection's own.
     :raises VodSettingsError: a field cannot work; the message names the connection, the field and the remedy.
     """
-    from airflow_vod.settings import DEFAULT_ENDPOINT, VodSettings
+    from airflow_vod.tencent.settings import DEFAULT_ENDPOINT, VodSettings
 
     try:
         _require_json_object(connection.extra)

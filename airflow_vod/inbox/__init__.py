@@ -1,11 +1,23 @@
 """The durable inbox: what VOD handed over, kept once, in SQLite, PostgreSQL or MySQL.
 
 `store.py` is the way in; `tables.py` says what is kept; `dialects.py` is the only file that knows one database from another.
+
+Invariant: importing this package loads no database library; names are resolved when they are first asked for.
 """
 
 from __future__ import annotations
 
-from airflow_vod.inbox.records import Counts, EventHeader, Lease, Received, Slice, StoredEvent, Waiter
-from airflow_vod.inbox.store import InboxStore
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_vod.inbox.records import Counts, EventHeader, Lease, Received, Slice, StoredEvent, Waiter
+    from airflow_vod.inbox.store import InboxStore
 
 __all__ = ["Counts", "EventHeader", "InboxStore", "Lease", "Received", "Slice", "StoredEvent", "Waiter"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{'store' if name == 'InboxStore' else 'records'}"), name)

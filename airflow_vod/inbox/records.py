@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from airflow_vod.events import VodEvent, parse_event
+from airflow_vod.events.parse import VodEvent, parse_event
 
 Source = Literal["pull", "callback", "reconcile"]
 SOURCES: frozenset[str] = frozenset(("pull", "callback", "reconcile"))

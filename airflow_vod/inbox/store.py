@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, bindparam, delete, func, or_, select, update
 
 from airflow_vod import metrics
-from airflow_vod.events import UnparsedEvent
+from airflow_vod.events.parse import UnparsedEvent
 from airflow_vod.exceptions import InboxError, InboxUnavailableError
-from airflow_vod.inbox.cursor import Cursors
+from airflow_vod.inbox.cursors import Cursors
 from airflow_vod.inbox.database import Database
-from airflow_vod.inbox.lease import Leases
+from airflow_vod.inbox.leases import Leases
 from airflow_vod.inbox.news import News
 from airflow_vod.inbox.overview import Overview
 from airflow_vod.inbox.records import (
@@ -44,12 +44,12 @@ from airflow_vod.inbox.records import (
 from airflow_vod.inbox.schema import ensure_schema
 from airflow_vod.inbox.tables import ID_LENGTH, not_succeeded, vod_event, vod_queue
 from airflow_vod.inbox.values import checked_id, chunks, is_id, row_of, storable
-from airflow_vod.inbox.waiter import Waiters
+from airflow_vod.inbox.waiters import Waiters
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-    from airflow_vod.events import VodEvent
+    from airflow_vod.events.parse import VodEvent
 
 __all__ = ["InboxStore", "Received"]
 

@@ -12,10 +12,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeGuard, TypeVar
 
-from airflow_vod.events import UnparsedEvent, VodEvent
+from airflow_vod.events.parse import UnparsedEvent, VodEvent
+from airflow_vod.events.results import outcome_of
 from airflow_vod.exceptions import InboxError, ResultError
 from airflow_vod.inbox.tables import ID_LENGTH, WORD_LENGTH
-from airflow_vod.results import outcome_of
 
 MAX_BODY = 4 * 1024 * 1024  # characters; a quarter of what MEDIUMTEXT holds. Events of VOD have a few thousand
 MAX_TEXT = 2000  # characters of a text for people

@@ -14,8 +14,8 @@ from urllib.parse import urlencode
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink
 
+from airflow_vod.hooks.version_compat import AIRFLOW_V_3_1_PLUS
 from airflow_vod.plugins.vod import URL_PREFIX, base_path
-from airflow_vod.version_compat import AIRFLOW_V_3_1_PLUS
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

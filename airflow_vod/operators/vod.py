@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from airflow_vod.results import ResultFile, TaskResult
-    from airflow_vod.settings import VodSettings
+    from airflow_vod.events.results import ResultFile, TaskResult
+    from airflow_vod.tencent.settings import VodSettings
 
 
 class VodFileUrlsOperator(BaseOperator):
@@ -78,7 +78,7 @@ class VodFileUrlsOperator(BaseOperator):
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage:
         """Tell OpenLineage the files that were handed on; its provider calls this."""
-        from airflow_vod.lineage import lineage_of
+        from airflow_vod.operators.lineage import lineage_of
 
         return lineage_of(self._read, self._handed_on)
 
@@ -97,7 +97,7 @@ class VodFileUrlsOperator(BaseOperator):
         return {"search": about or (self.vod_task_id if isinstance(self.vod_task_id, str) else "")}
 
     def _results(self) -> list[TaskResult]:
-        from airflow_vod.results import TaskResult
+        from airflow_vod.events.results import TaskResult
 
         if (self.result is None) == (self.vod_task_id is None):
             raise VodSettingsError(
@@ -105,7 +105,7 @@ class VodFileUrlsOperator(BaseOperator):
                 f"vod_task_id={self.vod_task_id!r} after templating."
             )
         if self.vod_task_id is not None:
-            from airflow_vod.lookup import vod_task_ids
+            from airflow_vod.inbox.lookup import vod_task_ids
 
             return [self._from_inbox(vod_task_id) for vod_task_id in vod_task_ids(self.vod_task_id)]
         # The output of a mapped sensor is a lazy sequence, not a list.
@@ -116,7 +116,7 @@ class VodFileUrlsOperator(BaseOperator):
         return results
 
     def _from_inbox(self, vod_task_id: str) -> TaskResult:
-        from airflow_vod.results import result_of
+        from airflow_vod.events.results import result_of
 
         queue = self.vod_settings.queue
         event = self._hook.get_inbox().find(queue, [vod_task_id]).get(vod_task_id)

@@ -37,7 +37,7 @@ class TencentVodPlugin(AirflowPlugin):
     @property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
         """The web application."""
-        from airflow_vod.plugins.app import create_app
+        from airflow_vod.web.app import create_app
 
         # Under load Python's garbage collector looks through all of Airflow every few seconds, which holds up everybody for
         # a quarter of a second and more. What is there when callbacks begin to come stays anyway; this leaves it out from

@@ -36,20 +36,20 @@ from airflow_vod.exceptions import (
     error_from_dict,
 )
 from airflow_vod.hooks.vod import DEFAULT_CONN_ID, VodHook, inbox_retention
+from airflow_vod.inbox.lookup import Findings, look, task_name, vod_task_ids
 from airflow_vod.links.vod import LINKS, push_links
-from airflow_vod.lookup import Findings, look, task_name, vod_task_ids
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.triggers.base import BaseTrigger, StartTriggerArgs
 
-    from airflow_vod.client import VodClient
+    from airflow_vod.events.results import TaskResult
     from airflow_vod.inbox import InboxStore
-    from airflow_vod.reconcile import Reconciler
-    from airflow_vod.relay import Relay
-    from airflow_vod.results import TaskResult
-    from airflow_vod.settings import VodSettings
+    from airflow_vod.relay.reconcile import Reconciler
+    from airflow_vod.relay.steps import Relay
+    from airflow_vod.tencent.client import VodClient
+    from airflow_vod.tencent.settings import VodSettings
 
 RESCHEDULE_MINIMUM = 15.0  # seconds; below it Airflow's scheduler fails rescheduled sensors by mistake
 _BACKSTOP = 60.0  # seconds after its own deadline at which Airflow itself ends a trigger that did not
@@ -268,7 +268,7 @@ class VodSensor(BaseSensorOperator):
         if now < self._list_again_at:
             return
         from airflow_vod.inbox import Waiter
-        from airflow_vod.waiters import LISTED_FOR
+        from airflow_vod.waiting.watch import LISTED_FOR
 
         self._list_again_at = now + LISTED_FOR / 2
         name, until = task_name(context["ti"]), time.time() + LISTED_FOR + self.poke_interval
@@ -309,7 +309,7 @@ class VodSensor(BaseSensorOperator):
 
     @cached_property
     def _relay(self) -> Relay:
-        from airflow_vod.relay import Relay
+        from airflow_vod.relay.steps import Relay
 
         return Relay(self._client, self._inbox, retention=inbox_retention())
 
@@ -379,7 +379,7 @@ class VodSensor(BaseSensorOperator):
 class VodTaskSensor(VodSensor):
     """Waits until a VOD task has ended and returns its result.
 
-    The result is a dictionary, described at `airflow_vod.results.TaskResult.to_dict`; `VodFileUrlsOperator` takes it.
+    The result is a dictionary, described at `airflow_vod.events.results.TaskResult.to_dict`; `VodFileUrlsOperator` takes it.
 
     :param vod_task_id: id of the VOD task, or a list of ids: then all must end, and the results come in the same order.
         Templated; takes the output of other tasks.
@@ -418,7 +418,7 @@ class VodTaskSensor(VodSensor):
         self.fail_fast = fail_fast
         self.end_from_trigger = end_from_trigger
         if event_type is not None:
-            from airflow_vod.matching import check_end_tasks
+            from airflow_vod.events.matching import check_end_tasks
 
             check_end_tasks(event_type)
         if on_partial not in ("fail", "succeed"):
@@ -445,7 +445,7 @@ class VodTaskSensor(VodSensor):
 
     @cached_property
     def _reconciler(self) -> Reconciler:
-        from airflow_vod.reconcile import Reconciler
+        from airflow_vod.relay.reconcile import Reconciler
 
         return Reconciler(self._client, self._inbox)
 
@@ -459,7 +459,7 @@ class VodTaskSensor(VodSensor):
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage:
         """Tell OpenLineage the files that the VOD tasks made; its provider calls this."""
-        from airflow_vod.lineage import lineage_of
+        from airflow_vod.operators.lineage import lineage_of
 
         return lineage_of(self._results)
 
@@ -470,7 +470,7 @@ class VodTaskSensor(VodSensor):
 
         An XComArg arrives there as its text, and a template that pulls an XCom without ``map_indexes`` hangs (Airflow 3.3).
         """
-        from airflow_vod.version_compat import AIRFLOW_V_3_3_PLUS
+        from airflow_vod.hooks.version_compat import AIRFLOW_V_3_3_PLUS
 
         ids = [self.vod_task_id] if self._single else self.vod_task_id
         if not isinstance(ids, (list, tuple)):
@@ -559,7 +559,7 @@ class VodTaskSensor(VodSensor):
             self._looked_at = waited
         if before is None:
             return self._ask()
-        from airflow_vod.reconcile import last_question
+        from airflow_vod.relay.reconcile import last_question
 
         if self.reschedule:  # by the timetable, because the process that asked is gone
             self._asked_at = time.time() - waited + last_question(self._vod_task_ids[0], waited)

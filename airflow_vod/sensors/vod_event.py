@@ -1,7 +1,7 @@
 """A sensor that waits for the next event of VOD that says what the user wants to hear.
 
-Invariant: what counts is decided by `airflow_vod.matching` alone and looked for in the inbox alone, from a point in time on;
-so in every mode the same event ends the wait, whether it comes before the sensor or after it.
+Invariant: what counts is decided by `airflow_vod.events.matching` alone and looked for in the inbox alone, from a point in
+time on; so in every mode the same event ends the wait, whether it comes before the sensor or after it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import PokeReturnValue
 
-from airflow_vod.lookup import next_event, task_name
-from airflow_vod.matching import EventMatch, seconds_of, told
+from airflow_vod.events.matching import EventMatch, seconds_of, told
+from airflow_vod.inbox.lookup import next_event, task_name
 from airflow_vod.sensors.vod import VodSensor
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ class VodEventSensor(VodSensor):
 
     For events that have no VOD task id: an upload, a deletion, a persistence, a cast. The event is a dictionary with the
     keys ``key``, ``event_type``, ``vod_task_id``, ``file_id``, ``status``, ``queue``, ``position``, ``received_at`` (Unix
-    seconds), ``payload`` and ``result``, see `airflow_vod.matching.told`. The sensor takes an event as it is, also one that
-    tells of a failure.
+    seconds), ``payload`` and ``result``, see `airflow_vod.events.matching.told`. The sensor takes an event as it is, also
+    one that tells of a failure.
 
     :param event_type: event type that counts, or several; None for any.
     :param match: what the event must say: ``file_id``, ``vod_task_id``, ``session_id``, ``session_context``, ``source``

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
+from airflow_vod.events.matching import EventMatch
 from airflow_vod.exceptions import (
     InboxUnavailableError,
     VodAuthenticationError,
@@ -21,11 +22,10 @@ from airflow_vod.exceptions import (
     VodError,
     error_to_dict,
 )
-from airflow_vod.lookup import Findings, look, task_name, vod_task_ids
-from airflow_vod.matching import EventMatch
+from airflow_vod.inbox.lookup import Findings, look, task_name, vod_task_ids
 
 if TYPE_CHECKING:
-    from airflow_vod.waiters import Waiter, Watch
+    from airflow_vod.waiting.watch import Waiter, Watch
 
 _FIRST_REPORT = 300.0  # seconds until the first line about a wait that goes on; then ever more rarely
 _REPORT_LIMIT = 3600.0  # seconds
@@ -112,7 +112,7 @@ class VodWaitTrigger(BaseTrigger):
 
     async def _join(self, waiter: Waiter) -> Watch:
         """Find the watch of the queue and wait with it; the caller discards the waiter."""
-        from airflow_vod.waiters import watch_of
+        from airflow_vod.waiting.watch import watch_of
 
         watch = await watch_of(self.vod_conn_id, self.sub_app_id)
         while not watch.add(waiter):
@@ -225,7 +225,7 @@ class VodTaskTrigger(VodWaitTrigger):
         )
 
     def _waiter(self) -> Waiter:
-        from airflow_vod.waiters import Waiter
+        from airflow_vod.waiting.watch import Waiter
 
         types = EventMatch.of(self.event_types or None).event_types
         return Waiter(vod_task_ids(self.vod_task_id), types, name=self._name(), deadline=self._ends_at())

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
+from airflow_vod.events.matching import EventMatch
 from airflow_vod.exceptions import VodSettingsError
 from airflow_vod.hooks.vod import DEFAULT_CONN_ID
-from airflow_vod.lookup import next_event
-from airflow_vod.matching import EventMatch
+from airflow_vod.inbox.lookup import next_event
 from airflow_vod.triggers.vod import Report, VodWaitTrigger
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from airflow.triggers.shared_stream import SharedStreamProducer
 
-    from airflow_vod.feed import Feed
-    from airflow_vod.waiters import Follower
+    from airflow_vod.waiting.feed import Feed
+    from airflow_vod.waiting.watch import Follower
 
 _SETTLE = 10.0  # seconds after which Airflow before 3.3 has stored an event, or died
 _NAME_LENGTH = 200
@@ -77,7 +77,7 @@ class VodNextEventTrigger(VodWaitTrigger):
         )
 
     def _waiter(self) -> Follower:
-        from airflow_vod.waiters import Follower
+        from airflow_vod.waiting.watch import Follower
 
         return Follower(EventMatch.of(self.event_type, self.match), name=self._name())
 
@@ -104,7 +104,7 @@ class VodEventTrigger(BaseEventTrigger):
 
     Each VOD event becomes one asset event. Its payload has the keys ``key``, ``event_type``, ``vod_task_id``, ``file_id``,
     ``status``, ``queue``, ``position``, ``received_at`` (Unix seconds), ``payload`` and ``result``, see
-    `airflow_vod.matching.told`; the latter two are None where they would make it larger than 8 KB.
+    `airflow_vod.events.matching.told`; the latter two are None where they would make it larger than 8 KB.
 
     A new watcher begins with the events that reach the inbox after it first runs. Where it has got to is kept in the inbox,
     so nothing is missed while no triggerer runs. On Airflow 3.3 and newer an event is done with once Airflow has stored it;
@@ -156,7 +156,7 @@ class VodEventTrigger(BaseEventTrigger):
         )
 
     def _feed(self, settle: float | None = None) -> Feed:
-        from airflow_vod.feed import Feed
+        from airflow_vod.waiting.feed import Feed
 
         match = EventMatch.of(self.event_type, self.match)
         name = self.watcher or f"of {match}"
@@ -186,7 +186,7 @@ class VodEventTrigger(BaseEventTrigger):
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
         """Make what reads the events, and takes note of those that Airflow has stored."""
-        from airflow_vod.producer import VodEventProducer
+        from airflow_vod.waiting.producer import VodEventProducer
 
         return VodEventProducer(cls(**kwargs)._feed())
 

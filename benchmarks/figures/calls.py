@@ -1,8 +1,8 @@
 """How many calls it takes to wait while nothing happens.
 
 Invariant: all actions count, and the rate is taken between the first and the last call of the time that was watched, so it does
-not depend on where that time begins. It begins with the wait: only later does the slow schedule of `airflow_vod.reconcile` add
-calls, at most `CALLS_PER_SECOND`, however many wait.
+not depend on where that time begins. It begins with the wait: only later does the slow schedule of
+`airflow_vod.relay.reconcile` add calls, at most `CALLS_PER_SECOND`, however many wait.
 """
 
 from __future__ import annotations

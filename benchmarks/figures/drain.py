@@ -15,11 +15,11 @@ from typing import Any, Self
 
 from sqlalchemy import event
 
-from airflow_vod.client import VodClient
 from airflow_vod.inbox import InboxStore
-from airflow_vod.pipeline import Pipeline, run_in_thread
-from airflow_vod.relay import Relay
-from airflow_vod.settings import VodSettings
+from airflow_vod.relay.pipeline import Pipeline, run_in_thread
+from airflow_vod.relay.steps import Relay
+from airflow_vod.tencent.client import VodClient
+from airflow_vod.tencent.settings import VodSettings
 from benchmarks.bench import Bench
 from benchmarks.children import Child, Usage
 from benchmarks.databases import KINDS

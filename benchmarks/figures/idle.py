@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_vod.waiters import LOOK_AGAIN
+from airflow_vod.waiting.watch import LOOK_AGAIN
 from benchmarks.baselines import INTERVAL, idle, looking
 from benchmarks.bench import Bench
 from benchmarks.children import Child

@@ -17,7 +17,7 @@ from benchmarks.readings import Reading, Target
 _SDK = "tencentcloud.vod.v20180717.vod_client"
 _TARGETS: dict[str, tuple[Target | None, Target | None]] = {  # of time in ms and of memory in MB
     "airflow_vod.sensors.vod": (Target(30), Target(3)),  # what a DAG file imports
-    "airflow_vod.client": (None, None),  # what a task imports
+    "airflow_vod.tencent.client": (None, None),  # what a task imports
 }
 _SCRIPT = """
 import gc, sys, time

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import text, update
 
 from airflow_vod.emulator.content import concat_complete
-from airflow_vod.events import parse_event
+from airflow_vod.events.parse import parse_event
 from airflow_vod.inbox import InboxStore
 from airflow_vod.inbox.dialects import PER_EVENT
 from airflow_vod.inbox.tables import vod_queue

@@ -17,10 +17,10 @@ from urllib.parse import urlencode
 import pytest
 from sqlalchemy import text
 
-from airflow_vod.demo import SUB_APP_ID, sample_events
+from airflow_vod.cli.demo import SUB_APP_ID, sample_events
 from airflow_vod.emulator import Emulator, EmulatorOptions
 from airflow_vod.inbox import InboxStore
-from airflow_vod.plugins.signature import sign
+from airflow_vod.web.signature import sign
 from tests.acceptance.airflow import Airflow, api_server
 from tests.acceptance.processes import ROOT, Process
 
@@ -165,7 +165,7 @@ def test_garbage_is_kept_and_refused(airflow: Airflow, store: InboxStore) -> Non
 def test_the_example_dag_by_callback(airflow: Airflow, emulator: Emulator, store: InboxStore) -> None:
     """The doctor sets PUSH mode; then the example DAG, unchanged, gets the vendor's sample event by signed callback."""
     base = f"http://127.0.0.1:{airflow.port}"
-    words = [sys.executable, "-m", "airflow_vod.cli", "doctor", "--fix", "--base-url", base]
+    words = [sys.executable, "-m", "airflow_vod.cli.main", "doctor", "--fix", "--base-url", base]
     done = subprocess.run(words, env=airflow.environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     queue = f"{emulator.host}:{emulator.port}/{SUB_APP_ID}"

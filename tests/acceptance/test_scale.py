@@ -59,7 +59,7 @@ def decoded(value: Any) -> Any:
 
 def relay_status(environment: dict[str, str]) -> tuple[int, dict[str, Any]]:
     """What ``airflow-vod relay status`` answers to somebody on call."""
-    command = [sys.executable, "-m", "airflow_vod.cli", "relay", "status", "--json"]
+    command = [sys.executable, "-m", "airflow_vod.cli.main", "relay", "status", "--json"]
     with Process(command, environment) as process:
         status = process.wait(120)
         output = process.output  # with what it logged to standard error

@@ -15,7 +15,7 @@ import pytest
 from airflow_vod.emulator import Emulator, EmulatorOptions
 from airflow_vod.emulator.queue import QueueCounts
 from airflow_vod.inbox import InboxStore, Lease
-from airflow_vod.relay import LEASE_TTL
+from airflow_vod.relay.steps import LEASE_TTL
 from tests.acceptance.airflow import Airflow
 from tests.acceptance.installation import Installation
 from tests.airflow_fixtures import INBOX_OPTION, SUB_APP_ID, urls_of

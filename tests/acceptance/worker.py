@@ -12,9 +12,9 @@ import sys
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 
-from airflow_vod import waiters
 from airflow_vod.hooks.vod import inbox_url, open_inbox
 from airflow_vod.sensors.vod import VodConcatSensor
+from airflow_vod.waiting import watch as waiters
 from tests.dag_runs import run_dag
 
 ANSWER = "worker-answer "

@@ -22,11 +22,11 @@ from typing import Any
 
 from airflow_vod.emulator import Emulator
 from airflow_vod.emulator.clock import SystemClock
-from airflow_vod.events import read_event
+from airflow_vod.events.parse import read_event
+from airflow_vod.events.results import result_of
 from airflow_vod.exceptions import InboxUnavailableError
 from airflow_vod.inbox import InboxStore
-from airflow_vod.results import result_of
-from airflow_vod.settings import VodSettings
+from airflow_vod.tencent.settings import VodSettings
 from tests import tempo
 from tests.chaos import players
 from tests.chaos.databases import Saboteur

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_vod.events import UnparsedEvent, read_event
+from airflow_vod.events.parse import UnparsedEvent, read_event
 from airflow_vod.inbox.values import MAX_BODY
 
 PARTIES = ("a", "b")  # processes with waiters

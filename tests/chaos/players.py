@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-from airflow_vod.client import VodClient
 from airflow_vod.exceptions import InboxUnavailableError, VodError
 from airflow_vod.inbox import InboxStore
-from airflow_vod.pipeline import Pipeline
-from airflow_vod.relay import Relay
-from airflow_vod.settings import VodSettings
-from airflow_vod.waiters import Waiter, Watch
+from airflow_vod.relay.pipeline import Pipeline
+from airflow_vod.relay.steps import Relay
+from airflow_vod.tencent.client import VodClient
+from airflow_vod.tencent.settings import VodSettings
+from airflow_vod.waiting.watch import Waiter, Watch
 from tests import tempo
 
 AT_ONCE = 300  # groups of tasks that are waited for at a time, in each process

@@ -17,11 +17,11 @@ from sqlalchemy import event
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # whoever runs this file has set no path
 
-from airflow_vod.client import VodClient
 from airflow_vod.inbox import InboxStore
-from airflow_vod.pipeline import Pipeline
-from airflow_vod.relay import Relay
-from airflow_vod.settings import VodSettings
+from airflow_vod.relay.pipeline import Pipeline
+from airflow_vod.relay.steps import Relay
+from airflow_vod.tencent.client import VodClient
+from airflow_vod.tencent.settings import VodSettings
 from tests import tempo
 
 

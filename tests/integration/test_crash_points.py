@@ -27,8 +27,8 @@ from airflow_vod.emulator import Emulator
 from airflow_vod.emulator.queue import QueueCounts
 from airflow_vod.exceptions import InboxUnavailableError
 from airflow_vod.inbox import InboxStore
-from airflow_vod.settings import VodSettings
-from airflow_vod.waiters import Waiter, Watch
+from airflow_vod.tencent.settings import VodSettings
+from airflow_vod.waiting.watch import Waiter, Watch
 from tests import tempo
 from tests.databases import KINDS, PostgreSQLServer
 

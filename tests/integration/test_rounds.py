@@ -18,13 +18,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from airflow_vod.client import VodClient
 from airflow_vod.emulator import Emulator, EmulatorOptions
 from airflow_vod.inbox import InboxStore
-from airflow_vod.pipeline import Pipeline
-from airflow_vod.relay import Relay
-from airflow_vod.settings import VodSettings
-from airflow_vod.waiters import Waiter, Watch
+from airflow_vod.relay.pipeline import Pipeline
+from airflow_vod.relay.steps import Relay
+from airflow_vod.tencent.client import VodClient
+from airflow_vod.tencent.settings import VodSettings
+from airflow_vod.waiting.watch import Waiter, Watch
 
 ROUNDS = int(os.environ.get("ROUNDS", "120"))
 WARM_UP = 20  # rounds in which pools and caches may fill

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from airflow_vod.events import read_event
+from airflow_vod.events.parse import read_event
 from airflow_vod.inbox import InboxStore, Waiter
 
 QUEUE = "1500012345"

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from airflow_vod.events import read_event
+from airflow_vod.events.parse import read_event
 from airflow_vod.inbox import InboxStore
 from tests.acceptance.airflow import Airflow
 from tests.ui.conftest import TOKEN, log_in

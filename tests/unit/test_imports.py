@@ -10,11 +10,11 @@ from tests import airflow_home
 
 HEAVY = (
     "airflow.providers.openlineage",
-    "airflow_vod.client",
+    "airflow_vod.tencent.client",
     "airflow_vod.emulator",
-    "airflow_vod.inbox",
-    "airflow_vod.relay",
-    "airflow_vod.waiters",
+    "airflow_vod.inbox.store",
+    "airflow_vod.relay.steps",
+    "airflow_vod.waiting.watch",
     "alembic",
     "fastapi",
     "openlineage",

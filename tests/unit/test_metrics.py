@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from airflow_vod import metrics
-from airflow_vod.client import VodClient
 from airflow_vod.emulator import Emulator, EmulatorOptions
 from airflow_vod.inbox import InboxStore
-from airflow_vod.reconcile import Reconciler
-from airflow_vod.relay import Relay
-from airflow_vod.settings import VodSettings
+from airflow_vod.relay.reconcile import Reconciler
+from airflow_vod.relay.steps import Relay
+from airflow_vod.tencent.client import VodClient
+from airflow_vod.tencent.settings import VodSettings
 
 
 class Recorder:

@@ -12,11 +12,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from airflow_vod.client import VodClient
 from airflow_vod.emulator import Emulator, EmulatorOptions
 from airflow_vod.emulator.push import legacy_form
-from airflow_vod.events import parse_event
-from airflow_vod.settings import VodSettings
+from airflow_vod.events.parse import parse_event
+from airflow_vod.tencent.client import VodClient
+from airflow_vod.tencent.settings import VodSettings
 from tests.samples import concat_event, procedure_event
 
 EVENT = {

@@ -11,7 +11,7 @@ import pytest
 from airflow_vod.emulator import Emulator, EmulatorOptions
 from airflow_vod.exceptions import VodAuthenticationError, VodSettingsError
 from airflow_vod.hooks.vod import VodHook, inbox_retention, inbox_url
-from airflow_vod.settings import VodSettings
+from airflow_vod.tencent.settings import VodSettings
 from tests import airflow_home
 
 SUB_APP_ID = 1500012345

@@ -17,11 +17,11 @@ from sqlalchemy.sql import ClauseElement
 
 from airflow_vod.inbox import InboxStore
 from airflow_vod.inbox.dialects import _INSERT_EVENTS, MySQL, dialect_of
-from airflow_vod.inbox.lease import Leases
+from airflow_vod.inbox.leases import Leases
 from airflow_vod.inbox.migrations import config
 from airflow_vod.inbox.store import _Statements
 from airflow_vod.inbox.tables import metadata
-from airflow_vod.inbox.waiter import Waiters
+from airflow_vod.inbox.waiters import Waiters
 from tests.databases import PostgreSQLServer
 
 

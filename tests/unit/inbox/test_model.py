@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from airflow_vod.events import UnparsedEvent, VodEvent
+from airflow_vod.events.parse import UnparsedEvent, VodEvent
 from airflow_vod.inbox import InboxStore, Waiter
 from tests.databases import PostgreSQLServer
 from tests.samples import Clock, concat_event, procedure_event, unparsed_event

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import create_engine, event
 
-from airflow_vod.events import parse_event
+from airflow_vod.events.parse import parse_event
 from airflow_vod.inbox import InboxStore
 from tests.samples import Clock, concat_event, procedure_event, unparsed_event
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from airflow_vod.events import UnparsedEvent, VodEvent
+from airflow_vod.events.parse import UnparsedEvent, VodEvent
 from airflow_vod.exceptions import EventParseError, InboxError
 from airflow_vod.inbox import Counts, EventHeader, InboxStore, StoredEvent
 from airflow_vod.inbox.values import MAX_BODY

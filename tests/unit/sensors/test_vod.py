@@ -18,7 +18,7 @@ from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 
 from airflow_vod.emulator.content import concat_complete
-from airflow_vod.events import parse_event
+from airflow_vod.events.parse import parse_event
 from airflow_vod.exceptions import (
     InboxError,
     InboxUnavailableError,

@@ -13,7 +13,7 @@ import pytest
 from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSensorTimeout
 
-from airflow_vod.events import parse_event
+from airflow_vod.events.parse import parse_event
 from airflow_vod.exceptions import VodSettingsError
 from airflow_vod.inbox import Waiter
 from airflow_vod.sensors import vod as sensors

@@ -19,10 +19,10 @@ from airflow.sdk.serde import deserialize, serialize
 from airflow.triggers.base import TriggerEvent
 
 from airflow_vod.exceptions import VodAuthenticationError, VodSettingsError, error_from_dict
-from airflow_vod.lookup import Findings
+from airflow_vod.inbox.lookup import Findings
 from airflow_vod.triggers import vod as triggers
 from airflow_vod.triggers.vod import VodTaskTrigger
-from airflow_vod.waiters import Watch
+from airflow_vod.waiting.watch import Watch
 from tests.airflow_fixtures import INBOX_OPTION, Vod
 from tests.databases import PostgreSQLServer
 

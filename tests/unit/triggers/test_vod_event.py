@@ -19,16 +19,16 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from airflow.triggers.shared_stream import SharedStreamManager
 from sqlalchemy import select
 
-from airflow_vod import feed as feeds
-from airflow_vod import waiters
-from airflow_vod.events import parse_event
+from airflow_vod.events.matching import EventMatch
+from airflow_vod.events.parse import parse_event
 from airflow_vod.exceptions import InboxUnavailableError, VodSettingsError, error_from_dict
-from airflow_vod.feed import Feed
 from airflow_vod.inbox import InboxStore
 from airflow_vod.inbox.tables import vod_cursor
-from airflow_vod.matching import EventMatch
 from airflow_vod.triggers import vod_event as triggers
 from airflow_vod.triggers.vod_event import VodEventTrigger, VodNextEventTrigger
+from airflow_vod.waiting import feed as feeds
+from airflow_vod.waiting import watch as waiters
+from airflow_vod.waiting.feed import Feed
 from tests.airflow_fixtures import Vod
 
 

@@ -1,0 +1,1 @@
+"""What VOD announces: event types, one parser, one key, results and matching."""

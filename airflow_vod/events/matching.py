@@ -1,0 +1,242 @@
+"""What an event must be to count for somebody who waits for events by what they say, and what he gets of it.
+
+Invariant: sensors, triggers and asset watchers decide here, so the same event counts for all or for none; values compare
+as strings, exactly, and nothing is parsed out of an id.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_vod.events.results import result_of
+from airflow_vod.events.types import EVENT_TYPES, values_at
+from airflow_vod.exceptions import EventParseError, ResultError, VodSettingsError
+
+if TYPE_CHECKING:
+    from airflow_vod.events.parse import VodEvent
+    from airflow_vod.inbox import EventHeader, StoredEvent
+
+NAMES: Mapping[str, tuple[str, ...]] = {
+    "vod_task_id": (),  # these two are the event's own, see `EventMatch.counts`
+    "file_id": ("FileIdSet[]", "FileInfoSet[].FileId", "Output.FileInfos[].FileId"),
+    "session_id": ("SessionId",),
+    "session_context": ("SessionContext",),
+    "source": ("MediaBasicInfo.SourceInfo.SourceType", "PersistenceSource"),
+    "source_context": ("MediaBasicInfo.SourceInfo.SourceContext",),
+}
+"""Names for what is asked for often, and where it lies in payloads (VOD API 2018-07-17, EventContent and MediaSourceData)."""
+
+SMALL = 8_000
+"""Characters of JSON that a trigger may carry through Airflow's logs and metadata database."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventMatch:
+    """What an event must be to count. Made by `EventMatch.of`.
+
+    :param event_types: the types that do, sorted; empty for any.
+    :param fields: name or path in the payload, with the value that must be there; sorted.
+    """
+
+    event_types: tuple[str, ...] = ()
+    fields: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, event_type: str | Sequence[str] | None = None, match: Mapping[str, Any] | None = None) -> EventMatch:
+        """Check what a user gave, after templating.
+
+        :param event_type: one, several, or None for any.
+        :param match: by name (`NAMES`) or by path in the payload, such as ``MediaBasicInfo.Name`` or
+            ``FileInfoSet[].FileId`` (one of the values there must be equal): the value that must be there.
+        :raises VodSettingsError: it cannot mean anything; the message says what and why.
+        """
+        if not isinstance(match, Mapping) and match is not None:
+            raise VodSettingsError(f"match is {match!r:.200}, but must be a dictionary such as {{'file_id': '5285…'}}.")
+        fields = {_checked_name(name): _checked_value(name, value) for name, value in (match or {}).items()}
+        return cls(tuple(sorted(set(_event_types(event_type)))), tuple(sorted(fields.items())))
+
+    def may_count(self, header: EventHeader | StoredEvent) -> bool:
+        """Say whether an event may count, by the little that its header tells."""
+        if header.event_type is None or (self.event_types and header.event_type not in self.event_types):
+            return False
+        vod_task_id, file_id = self.get("vod_task_id"), self.get("file_id")
+        if vod_task_id is not None and header.vod_task_id != vod_task_id:
+            return False
+        # An event about several files has no file id of its own.
+        return file_id is None or header.file_id in (None, file_id)
+
+    def counts(self, event: VodEvent) -> bool:
+        """Say whether an event counts."""
+        if self.event_types and event.event_type not in self.event_types:
+            return False
+        return all(wanted in map(_text, _values(event, name)) for name, wanted in self.fields)
+
+    def takes(self, stored: StoredEvent) -> bool:
+        """Say whether an event of the inbox counts; one that this version cannot read does not."""
+        try:
+            return self.counts(stored.event())
+        except EventParseError:
+            return False
+
+    def get(self, name: str) -> str | None:
+        """Answer the value that must be there under a name; None where any will do."""
+        return dict(self.fields).get(name)
+
+    def columns(self) -> dict[str, Any]:
+        """Answer what of this the inbox can look for by itself, as arguments of `InboxStore.candidates`."""
+        return {
+            "event_types": self.event_types,
+            "vod_task_id": self.get("vod_task_id"),
+            "file_id": self.get("file_id"),
+        }
+
+    def __str__(self) -> str:
+        types = " or ".join(self.event_types) or "any event"
+        return types + "".join(f", {name} = {value!r:.80}" for name, value in self.fields)
+
+
+def seconds_of(since: Any) -> float:
+    """Read a point in time.
+
+    :param since: Unix seconds (a number or its text), an ISO 8601 text, or a datetime; UTC where it names no time zone.
+    :return: Unix seconds.
+    :raises VodSettingsError: it is none of these.
+    """
+    try:
+        if isinstance(since, str):
+            since = since.strip()
+            since = datetime.fromisoformat(since) if not _is_number(since) else float(since)
+        if isinstance(since, datetime):
+            return (since if since.tzinfo else since.replace(tzinfo=UTC)).timestamp()
+        if isinstance(since, (int, float)) and not isinstance(since, bool) and 0 <= since < 1e11:
+            return float(since)
+    except (ValueError, OverflowError):
+        pass
+    raise VodSettingsError(
+        f"since is {since!r:.100} after templating, but must be a time: ISO 8601 such as 2026-01-31T06:00:00+08:00, "
+        "a datetime, or Unix seconds."
+    )
+
+
+def told(stored: StoredEvent) -> dict[str, Any]:
+    """Tell an event to who waited for it, as JSON.
+
+    ``key`` is the same for every copy of the event. ``queue`` and ``position`` say where it is in the inbox, ``received_at``
+    since when (Unix seconds). ``payload`` is its content under VOD's names; ``result`` is what the finished VOD task
+    produced (see `airflow_vod.events.results.TaskResult.to_dict`), None for events that end no task.
+
+    :param stored: an event that could be read.
+    """
+    event = stored.event()
+    try:
+        result = result_of(event).to_dict()
+    except ResultError:
+        result = None
+    return {
+        "key": stored.key,
+        "event_type": event.event_type,
+        "vod_task_id": event.vod_task_id,
+        "file_id": event.file_id,
+        "status": event.status,
+        "queue": stored.queue,
+        "position": stored.position,
+        "received_at": stored.received_at,
+        "payload": dict(event.payload),
+        "result": result,
+    }
+
+
+def told_briefly(stored: StoredEvent) -> dict[str, Any]:
+    """Tell an event as `told` does, but leave out ``payload``, and then ``result``, where it would be over `SMALL`."""
+    event = told(stored)
+    for name in ("payload", "result"):
+        if len(json.dumps(event)) > SMALL:
+            event[name] = None
+    return event
+
+
+def check_end_tasks(event_type: str | Sequence[str]) -> None:
+    """Check the event types for which somebody waits who waits for the end of a VOD task.
+
+    :raises VodSettingsError: one cannot end a task, so the wait would have no end.
+    """
+    for name in _event_types(event_type):
+        row = EVENT_TYPES.get(name)
+        if row is not None and not row.ends_task:
+            raise VodSettingsError(
+                f"event_type holds {name}, which ends no VOD task; VodEventSensor waits for such events."
+            )
+
+
+def _event_types(event_type: Any) -> Iterator[str]:
+    given = [event_type] if isinstance(event_type, str) else event_type
+    if given is None:
+        return
+    if not isinstance(given, (list, tuple, set, frozenset)):
+        raise VodSettingsError(
+            f"event_type is {event_type!r:.100}, but must be a name such as NewFileUpload, or several."
+        )
+    if not given:
+        raise VodSettingsError("event_type is an empty list, so that no event could count. None stands for any type.")
+    known = {name.lower(): name for name in EVENT_TYPES}
+    for name in given:
+        if not isinstance(name, str) or not name.strip() or name.strip() == "None":
+            raise VodSettingsError(f"event_type holds {name!r:.100}, but must hold names such as NewFileUpload.")
+        # A type that is not in the table may be a new one of VOD's; one that differs by case only cannot.
+        if name not in EVENT_TYPES and name.lower() in known:
+            raise VodSettingsError(f"event_type holds {name!r}; VOD writes it {known[name.lower()]}.")
+        if name not in EVENT_TYPES and (close := difflib.get_close_matches(name, EVENT_TYPES, 1, 0.9)):
+            text = f"VOD's documents know no event type {name!r}; did you mean {close[0]!r}?"
+            warnings.warn(text, UserWarning, stacklevel=2)
+        yield name
+
+
+def _checked_name(name: Any) -> str:
+    """Refuse names that no payload has: VOD's begin with a capital letter."""
+    if isinstance(name, str) and (name in NAMES or all(step[:1].isupper() or step == "*" for step in name.split("."))):
+        return name
+    raise VodSettingsError(
+        f"match has the unknown name {name!r:.100}. It takes {', '.join(NAMES)}, and paths in the event's payload, "
+        "such as MediaBasicInfo.Name."
+    )
+
+
+def _checked_value(name: str, value: Any) -> str:
+    text = _text(value)
+    # "None" is what a template makes of an XCom that is not there.
+    if text is None or text.strip() in ("", "None"):
+        raise VodSettingsError(
+            f"match[{name!r}] is {value!r:.200} after templating, but must be the text or number that the event holds there. "
+            "Check the template, or the task whose output it takes."
+        )
+    return text
+
+
+def _values(event: VodEvent, name: str) -> Iterator[Any]:
+    match name:
+        case "vod_task_id":
+            yield event.vod_task_id
+        case "file_id" if event.file_id is not None:
+            yield event.file_id
+        case _:
+            for path in NAMES.get(name, (name,)):
+                yield from values_at(event.payload, path)
+
+
+def _text(value: Any) -> str | None:
+    """Write a value as it is compared; None for what has no such form."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, (int, float)) else None
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).isdecimal() and len(text.partition(".")[0]) > 8

@@ -1,0 +1,128 @@
+"""What the inbox knows of the VOD tasks and events that somebody waits for.
+
+Invariant: whoever waits, and in whichever way, asks here; so the same events always mean the same outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_vod.events.parse import is_identifier
+from airflow_vod.events.results import Outcome, TaskResult, result_of
+from airflow_vod.exceptions import VodSettingsError
+
+if TYPE_CHECKING:
+    from airflow_vod.events.matching import EventMatch
+    from airflow_vod.inbox import InboxStore, StoredEvent
+
+_PAGE = 100  # events whose bodies are read at once
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """The results of those VOD tasks that have ended.
+
+    :param wanted: all tasks that were asked for, in the order given.
+    :param events: the event that ended each task, by VOD task id.
+    :param results: what each produced, by VOD task id.
+    """
+
+    wanted: tuple[str, ...]
+    events: dict[str, StoredEvent]
+    results: dict[str, TaskResult]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every task has ended."""
+        return all(vod_task_id in self.results for vod_task_id in self.wanted)
+
+    @property
+    def missing(self) -> list[str]:
+        """The tasks that have not ended."""
+        return [vod_task_id for vod_task_id in self.wanted if vod_task_id not in self.results]
+
+    def failed(self, on_partial: str) -> list[TaskResult]:
+        """List the tasks that failed.
+
+        :param on_partial: ``fail`` counts those that failed in part; ``succeed`` does not.
+        """
+        counts = {Outcome.FAILED} | ({Outcome.PARTLY_FAILED} if on_partial == "fail" else set())
+        return [result for result in self.results.values() if result.outcome in counts]
+
+    def values(self) -> list[dict[str, Any]]:
+        """The results as they go into XCom, in the order asked for; only when `complete`."""
+        return [self.results[vod_task_id].to_dict() for vod_task_id in self.wanted]
+
+    def mark_read(self, store: InboxStore, reader: str) -> None:
+        """Write down in the inbox who took these results."""
+        if self.events:
+            queue = next(iter(self.events.values())).queue
+            store.mark_read(queue, [event.position for event in self.events.values()], reader)
+
+
+def look(
+    store: InboxStore, queue: str, vod_task_ids: Sequence[str], event_types: Collection[str] | None = None
+) -> Findings:
+    """Look into the inbox.
+
+    :param store: the inbox.
+    :param queue: name of the VOD queue.
+    :param vod_task_ids: what is waited for.
+    :param event_types: event types that count; None for any that ends a task.
+    :raises InboxUnavailableError: the database did not answer.
+    """
+    events = store.find(queue, set(vod_task_ids), event_types)
+    results = {vod_task_id: result_of(event.event()) for vod_task_id, event in events.items()}
+    return Findings(tuple(vod_task_ids), events, results)
+
+
+def vod_task_ids(value: Any) -> list[str]:
+    """Check the ids that somebody is to wait for, as they are after templating.
+
+    :param value: an id, or a sequence of ids.
+    :return: the ids as a list.
+    :raises VodSettingsError: an id is blank, or is not a string; the message says what it is.
+    """
+    ids = [value] if isinstance(value, str) or not isinstance(value, Sequence) else list(value)
+    for vod_task_id in ids:
+        # "None" is what a template makes of an XCom that is not there.
+        if not isinstance(vod_task_id, str) or vod_task_id.strip() in ("", "None") or not is_identifier(vod_task_id):
+            raise VodSettingsError(
+                f"vod_task_id is {vod_task_id!r:.300} after templating, but must be the id that VOD gave the task. "
+                "Check the template, or the task whose output it takes."
+            )
+        if vod_task_id.lstrip()[:1] in ("[", "{", "("):
+            raise VodSettingsError(
+                f"vod_task_id is {vod_task_id!r:.300} after templating: a list or dictionary that a template made a text of. "
+                "Give the task's own output, `task.output`, or set render_template_as_native_obj=True on the DAG."
+            )
+    if not ids:
+        raise VodSettingsError("vod_task_id is an empty list: there is nothing to wait for.")
+    return ids
+
+
+def task_name(ti: Any) -> str:
+    """Name a task instance for people: ``dag/run/task``, with its index if it is mapped."""
+    index = f"[{ti.map_index}]" if ti.map_index is not None and ti.map_index >= 0 else ""
+    return f"{ti.dag_id}/{ti.run_id}/{ti.task_id}{index}"
+
+
+def next_event(
+    store: InboxStore, queue: str, match: EventMatch, *, since: float, after: int = 0
+) -> tuple[StoredEvent | None, int]:
+    """Look into the inbox for the first event that counts.
+
+    :param match: what an event must be to count.
+    :param since: Unix seconds; only events that came then or later.
+    :param after: a position up to which somebody has looked already.
+    :return: the event, if there is one, and the position up to which this has looked.
+    :raises InboxUnavailableError: the database did not answer.
+    """
+    while page := store.candidates(queue, after=after, since=since, limit=_PAGE, **match.columns()):
+        for stored in page:
+            if match.takes(stored):
+                return stored, stored.position
+        after = page[-1].position
+    return None, after

@@ -1,0 +1,69 @@
+"""What OpenLineage is told of the files that VOD tasks read and made.
+
+Invariants: OpenLineage is imported when its provider asks, and at no other time; of a URL only scheme, host and path are told,
+for its query may hold a signature (``sign``, ``t``, ``us`` of VOD's hotlink protection) and its authority a password.
+
+Names follow OpenLineage's general rule, by which namespace and name make up a URI (https://openlineage.io/docs/spec/naming):
+``https://host`` and ``/path/f0.mp4``. That list has no entry for VOD. A media file of which only the FileId is known, which VOD
+calls globally unique, is ``tencent-vod`` and the FileId, as BigQuery's global names stand below ``bigquery``; a file that has a
+URL has that as its second name (symlink).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.openlineage.facet import Dataset
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
+    from airflow_vod.events.results import ResultFile, TaskResult
+
+NAMESPACE = "tencent-vod"
+
+
+def lineage_of(results: Sequence[TaskResult], files: Iterable[ResultFile] | None = None) -> OperatorLineage:
+    """Describe files as OpenLineage's datasets.
+
+    :param results: what VOD tasks produced.
+    :param files: those of their files that count; None for all that were made.
+    :return: the files as outputs; as inputs the media files that the tasks read, as far as the results name them.
+    """
+    from airflow.providers.common.compat.openlineage.facet import Dataset
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
+    made = [file for result in results for file in result.files]
+    good = [file for file in made if file.error_code == 0] if files is None else files
+    # The media file of an event is one that the task made, or else one that it read.
+    read = {result.file_id for result in results} - {file.file_id for file in made} - {None}
+    return OperatorLineage(
+        inputs=[Dataset(namespace=NAMESPACE, name=file_id) for file_id in sorted(map(str, read))],
+        outputs=[dataset for file in good if (dataset := _dataset(file))],
+    )
+
+
+def _dataset(file: ResultFile) -> Dataset | None:
+    from airflow.providers.common.compat.openlineage.facet import Dataset, Identifier, SymlinksDatasetFacet
+
+    place = _place(file.url)
+    if place is None:
+        return Dataset(namespace=NAMESPACE, name=file.file_id) if file.file_id else None
+    if not file.file_id:
+        return Dataset(*place)
+    alias = Identifier(namespace=NAMESPACE, name=file.file_id, type="FILE")
+    return Dataset(*place, facets={"symlinks": SymlinksDatasetFacet(identifiers=[alias])})
+
+
+def _place(url: str | None) -> tuple[str, str] | None:
+    """Take a URL apart into namespace and name; None where it is none of the web."""
+    try:
+        parts = urlsplit(url or "")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not host or parts.path in ("", "/"):
+        return None
+    host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{host}{f':{port}' if port else ''}", parts.path

@@ -1,0 +1,1 @@
+"""From a VOD queue into the inbox: the steps, the pipeline that runs them, and questions to VOD itself."""

@@ -1,0 +1,1 @@
+"""Tencent Cloud's VOD API: settings, credentials, transport, rate limit, errors."""

@@ -1,0 +1,131 @@
+"""The doctor says what will arrive and what will not, changes nothing unasked, and shows no secret."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from airflow_vod import cli
+from airflow_vod.cli.doctor import Finding, _can_be_reached, callback_url, examine
+from airflow_vod.emulator import Emulator, EmulatorOptions
+from airflow_vod.tencent.settings import VodSettings
+from tests.airflow_fixtures import INBOX_OPTION
+
+SUB_APP_ID, KEY, TOKEN = 1500012345, "4bTq8ZsVxW2c", "a-token-that-nothing-shows"
+BASE = "https://airflow.example.com"
+
+
+@pytest.fixture
+def connect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Emulator]]:
+    """Start an emulator and set the connection ``vod_default`` to it."""
+    running: list[Emulator] = []
+    monkeypatch.setenv(INBOX_OPTION, f"sqlite:///{tmp_path / 'inbox.db'}")
+
+    def start(mode: str = "PULL", **extra: str) -> Emulator:
+        running.append(Emulator(options=EmulatorOptions(mode=mode)).start())  # type: ignore[arg-type]
+        connection = json.loads(running[-1].airflow_connection(SUB_APP_ID))
+        connection["extra"] |= extra
+        monkeypatch.setenv("AIRFLOW_CONN_VOD_DEFAULT", json.dumps(connection))
+        return running[-1]
+
+    yield start
+    for each in running:
+        each.stop()
+
+
+def wrong(findings: list[Finding]) -> list[str]:
+    """What keeps events from arriving."""
+    return [finding.text for finding in findings if finding.level == "wrong"]
+
+
+def test_a_queue_that_is_right(connect: Callable[..., Emulator]) -> None:
+    """Without secrets for callbacks, PULL is right; the events that no switch lets through are named."""
+    vod = connect()
+    findings = examine("vod_default")
+    assert wrong(findings) == []
+    texts = "\n".join(finding.text for finding in findings)
+    for event_type in ("NewFileUpload", "FileDeleted", "PersistenceComplete", "ConcatComplete"):
+        assert event_type in texts
+    assert vod.calls.count("ModifyEventConfig") == 0
+
+
+def test_it_changes_nothing_unasked(connect: Callable[..., Emulator]) -> None:
+    """What is wrong is told with the remedy; only --fix sets it, and then it is right."""
+    vod = connect("PULL", callback_sign_key=KEY)
+    problems = wrong(examine("vod_default", base_url=BASE))
+    assert len(problems) == 2
+    assert all("--fix" in problem for problem in problems)
+    assert vod.calls.count("ModifyEventConfig") == 0
+    assert wrong(examine("vod_default", base_url=BASE, fix=True)) == []
+    config = vod.api.application(SUB_APP_ID).config
+    assert (config.mode, config.notification_url) == ("PUSH", f"{BASE}/tencent-vod/callbacks/vod_default")
+    assert config.sign_key == KEY
+    assert wrong(examine("vod_default", base_url=BASE)) == []
+
+
+def test_back_to_the_queue(connect: Callable[..., Emulator]) -> None:
+    """The mode that is asked for wins over what the connection suggests."""
+    vod = connect("PUSH", callback_sign_key=KEY)
+    assert wrong(examine("vod_default", mode="PULL"))
+    assert wrong(examine("vod_default", mode="PULL", fix=True)) == []
+    assert vod.api.application(SUB_APP_ID).config.mode == "PULL"
+
+
+def test_push_without_a_secret(connect: Callable[..., Emulator]) -> None:
+    """Callbacks to a connection without secret would all be refused, so that is not set up."""
+    vod = connect("PULL")
+    assert "callback_sign_key" in wrong(examine("vod_default", mode="PUSH", fix=True))[0]
+    assert vod.api.application(SUB_APP_ID).config.mode == "PULL"
+
+
+def test_a_url_that_cannot_work(connect: Callable[..., Emulator]) -> None:
+    """Plain HTTP is warned of; an address that leads nowhere from outside is wrong, and is not set."""
+    vod = connect("PULL", callback_sign_key=KEY)
+    warnings = [each.text for each in examine("vod_default", base_url="http://airflow.test") if each.level == "warning"]
+    assert "not https" in warnings[0]
+    problems = wrong(examine("vod_default", base_url="airflow.example.com", fix=True))
+    assert "Nothing was changed: VOD cannot reach" in problems[0]
+    assert vod.api.application(SUB_APP_ID).config.mode == "PULL"
+
+
+@pytest.mark.parametrize("url", ["http://localhost:8080/x", "https://127.0.0.1/x", "https://[::1]/x", "airflow/x", ""])
+def test_where_vod_cannot_go(url: str) -> None:
+    """An address of this machine is no address for VOD, unless VOD is the emulator on this machine."""
+    assert not _can_be_reached(url, VodSettings("AKID", "key", sub_app_id=1))
+    local = _can_be_reached(url, VodSettings("AKID", "key", sub_app_id=1, endpoint="http://127.0.0.1:9900"))
+    assert local == url.startswith("http")
+    assert _can_be_reached("https://airflow.example.com/x", VodSettings("AKID", "key", sub_app_id=1))
+
+
+def test_no_secret_is_printed(connect: Callable[..., Emulator], capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither key nor token nor secret key is in what is printed, in either form, right or wrong."""
+    vod = connect("PULL", callback_sign_key=KEY, callback_token=TOKEN)
+    words = ["doctor", "--base-url", BASE]
+    assert [cli.main(words), cli.main([*words, "--json"]), cli.main([*words, "--fix"]), cli.main(words)] == [1, 1, 0, 0]
+    assert vod.api.application(SUB_APP_ID).config.notification_url.endswith(f"/vod_default/{TOKEN}")
+    printed = capsys.readouterr().out
+    assert "/vod_default/***" in printed
+    for secret in (KEY, TOKEN, vod.secret_key):
+        assert secret not in printed
+
+
+def test_what_cannot_be_examined(
+    connect: Callable[..., Emulator], monkeypatch: pytest.MonkeyPatch, airflow_db: None
+) -> None:
+    """A connection that is not there, wrong credentials and an inbox that cannot be opened are told."""
+    vod = connect()
+    assert "no_such" in wrong(examine("no_such"))[0]
+    connection = json.loads(vod.airflow_connection(SUB_APP_ID)) | {"password": "wrong"}
+    monkeypatch.setenv("AIRFLOW_CONN_VOD_DEFAULT", json.dumps(connection))
+    monkeypatch.setenv(INBOX_OPTION, "nonsense")
+    assert len(wrong(examine("vod_default"))) == 2
+
+
+def test_the_url() -> None:
+    """The token, where there is one, is the end of it; a base with a path is kept."""
+    signed, token = VodSettings(callback_sign_key=KEY), VodSettings(callback_token=TOKEN)
+    assert callback_url("c", signed, f"{BASE}/airflow/") == f"{BASE}/airflow/tencent-vod/callbacks/c"
+    assert callback_url("c", token, BASE) == f"{BASE}/tencent-vod/callbacks/c/{TOKEN}"

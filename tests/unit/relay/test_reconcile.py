@@ -1,0 +1,200 @@
+"""Asking VOD itself: what it says plainly counts, everything else is no information."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice, pairwise
+
+import pytest
+
+from airflow_vod.emulator import Emulator, EmulatorOptions
+from airflow_vod.events.results import Outcome, result_of
+from airflow_vod.exceptions import VodAuthenticationError, VodTransientError
+from airflow_vod.inbox import InboxStore
+from airflow_vod.relay.reconcile import FIRST_AFTER, SLOWEST, Questions, Reconciler, last_question, question_times
+from airflow_vod.tencent.client import VodClient
+from airflow_vod.tencent.settings import VodSettings
+from airflow_vod.waiting.watch import watches
+
+EDIT = {"InputType": "File", "FileInfos": [{"FileId": "1"}]}
+
+
+@pytest.fixture
+def client(vod_emulator: Emulator) -> Iterator[VodClient]:
+    """A client of the emulator."""
+    client = VodClient(VodSettings(vod_emulator.secret_id, vod_emulator.secret_key, endpoint=vod_emulator.endpoint))
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def ask(client: VodClient, inbox: InboxStore) -> Callable[[str], bool]:
+    """Ask about a task."""
+    return Reconciler(client, inbox).ask
+
+
+@pytest.fixture
+def vod_emulator_options() -> EmulatorOptions:
+    """Tasks end at once."""
+    return EmulatorOptions(edit_seconds=0, hold=0.01)
+
+
+def test_a_task_that_has_ended_becomes_an_event(ask: Callable, client: VodClient, inbox: InboxStore) -> None:
+    """The end of a task whose event never came is in the inbox, with its source named."""
+    vod_task_id = client.call("EditMedia", EDIT)["TaskId"]
+    assert ask(vod_task_id)
+    event = inbox.find(client.settings.queue, [vod_task_id])[vod_task_id]
+    assert event.source == "reconcile"
+    result = result_of(event.event())
+    assert (result.outcome, result.event_type) == (Outcome.SUCCEEDED, "EditMediaComplete")
+    assert result.files[0].url
+
+
+def test_the_event_itself_is_recognised_later(ask: Callable, client: VodClient, inbox: InboxStore) -> None:
+    """When the event comes after all, a waiter still sees one end of the task."""
+    from airflow_vod.relay.steps import Relay
+
+    vod_task_id = client.call("EditMedia", EDIT)["TaskId"]
+    ask(vod_task_id)
+    Relay(client, inbox).drain(until=lambda: False)
+    assert len(inbox.list(vod_task_id=vod_task_id)) == 1
+
+
+def test_an_aborted_task_is_a_failed_one(
+    ask: Callable, vod_emulator: Emulator, client: VodClient, inbox: InboxStore
+) -> None:
+    """A task that VOD aborted sends no event we could rely on; its detail says that it failed."""
+    vod_emulator.add_task("task-1", status="ABORTED")
+    assert ask("task-1")
+    result = result_of(inbox.find(client.settings.queue, ["task-1"])["task-1"].event())
+    assert (result.outcome, result.error_code) == (Outcome.FAILED, "ABORTED")
+
+
+@pytest.mark.parametrize("unknown", ["InvalidParameterValue.TaskId", "ResourceNotFound"])
+def test_an_unknown_task_is_no_information(unknown: str, inbox: InboxStore) -> None:
+    """Whichever way VOD says that it does not know a task, nothing happens."""
+    with Emulator(options=EmulatorOptions(unknown_task=unknown)) as vod:  # type: ignore[arg-type]
+        client = VodClient(VodSettings(vod.secret_id, vod.secret_key, endpoint=vod.endpoint))
+        assert not Reconciler(client, inbox).ask("Concat-of-last-week")
+        client.close()
+    assert inbox.list() == []
+
+
+def test_a_task_that_goes_on_is_no_information(ask: Callable, vod_emulator: Emulator, inbox: InboxStore) -> None:
+    """A task that is still being processed ends no wait."""
+    vod_emulator.add_task("task-1", status="PROCESSING")
+    assert not ask("task-1")
+    assert inbox.list() == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [("error:AuthFailure.SignatureFailure:no", VodAuthenticationError), ("http_500", VodTransientError)],
+)
+def test_a_refusal_is_told(ask: Callable, vod_emulator: Emulator, fault: str, kind: type) -> None:
+    """Whoever asked learns that VOD could not be asked, and why."""
+    vod_emulator.faults.script({"DescribeTaskDetail": [fault] * 3})
+    with pytest.raises(kind):
+        ask("task-1")
+
+
+def test_questions_become_rare_and_differ_by_task() -> None:
+    """The first question comes after about five minutes, later ones at most once an hour, at each task's own times."""
+    times = list(islice(question_times("Concat-1"), 20))
+    assert 0.8 * FIRST_AFTER <= times[0] <= 1.2 * FIRST_AFTER
+    steps = [later - earlier for earlier, later in pairwise(times)]
+    assert max(steps) <= 1.2 * SLOWEST
+    assert min(steps[5:]) >= 0.8 * SLOWEST
+    assert times == list(islice(question_times("Concat-1"), 20))
+    assert times[0] != next(question_times("Concat-2"))
+
+
+def test_a_sensor_that_wakes_up_now_and_then_asks_once_per_time() -> None:
+    """Looks that follow each other without a gap hit each time to ask exactly once."""
+    looks = [n * 60.0 for n in range(600)]
+    hits = [until for since, until in pairwise(looks) if last_question("Concat-1", until) > since]
+    expected = [at for at in islice(question_times("Concat-1"), 50) if at <= looks[-1]]
+    assert len(hits) == len(expected)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let questions come after a fraction of a second."""
+    monkeypatch.setattr("airflow_vod.relay.reconcile.FIRST_AFTER", 0.1)
+    monkeypatch.setattr("airflow_vod.relay.reconcile.SLOWEST", 0.2)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that happens in another thread."""
+    deadline = time.monotonic() + 15
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@contextmanager
+def asking(
+    client: VodClient, inbox: InboxStore, waited: set[str], asked: dict[str, float] | None = None
+) -> Iterator[Questions]:
+    """Ask in a thread about what is waited for."""
+    questions = Questions(Reconciler(client, inbox), waited.__contains__, {} if asked is None else asked)
+    thread = threading.Thread(target=questions.run)
+    thread.start()
+    try:
+        yield questions
+    finally:
+        questions.end()
+        thread.join(5)
+    assert not thread.is_alive()
+
+
+@pytest.mark.usefixtures("quick")
+def test_questions_go_on_until_the_task_has_ended(client: VodClient, inbox: InboxStore, vod_emulator: Emulator) -> None:
+    """A task that VOD does not know at first, or cannot be asked about, is asked about again; its end is stored."""
+    vod_emulator.faults.script({"DescribeTaskDetail": ["http_500"] * 3})
+    waited, asked = {"task-1", "task-2"}, dict[str, float]()
+    with asking(client, inbox, waited, asked) as questions:
+        questions.add(waited)
+        until(lambda: vod_emulator.calls.count("DescribeTaskDetail") >= 8)
+        assert inbox.list() == []
+        assert asked.keys() == waited
+        vod_emulator.add_task("task-1", detail={"Status": "FINISH"})
+        until(lambda: bool(inbox.list()))
+    assert [event.vod_task_id for event in inbox.list()] == ["task-1"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_nobody_asks_about_what_nobody_waits_for(client: VodClient, inbox: InboxStore, vod_emulator: Emulator) -> None:
+    """Once nobody waits for a task, no question about it costs a call."""
+    waited = {"task-1"}
+    with asking(client, inbox, waited) as questions:
+        questions.add(waited)
+        until(lambda: vod_emulator.calls.count("DescribeTaskDetail") >= 1)
+        waited.clear()
+        vod_emulator.add_task("task-1", detail={"Status": "FINISH"})
+        questions.add({"task-3"})  # taken, and dropped in turn
+        time.sleep(0.5)
+    assert vod_emulator.calls.count("DescribeTaskDetail") <= 2
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_waiter_whose_event_never_comes_gets_its_end(
+    vod_conn: Emulator, inbox_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deferred sensor whose event was taken by another consumer ends all the same."""
+    from airflow_vod.triggers.vod import VodTaskTrigger
+
+    monkeypatch.setenv("AIRFLOW__TENCENT_VOD__INBOX_SQL_ALCHEMY_CONN", inbox_url)
+    vod_conn.add_task(
+        "Concat-lost", "Concat", detail={"TaskId": "Concat-lost", "FileInfoSet": [{"ErrCode": 0, "FileId": "1"}]}
+    )
+    trigger = VodTaskTrigger(vod_task_id="Concat-lost", vod_conn_id="vod_default", deadline=time.time() + 20)
+    [event] = [event async for event in trigger.run()]
+    assert event.payload == {"status": "found"}
+    [watch] = [watch for watch in watches() if watch.alive]
+    watch.end()
+    await asyncio.to_thread(watch.join)

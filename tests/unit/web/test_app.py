@@ -1,0 +1,275 @@
+"""The whole surface: its routes, who gets in, what every answer carries, and what no log shows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from airflow_vod.inbox import InboxStore
+from airflow_vod.plugins import vod
+from airflow_vod.tencent.settings import VodSettings
+from airflow_vod.web import access, page
+from airflow_vod.web.app import create_app
+from airflow_vod.web.connections import Connections
+from tests.samples import concat_event, procedure_event, unparsed_event
+
+OURS = {"X-Requested-With": "vod-events"}
+TOKEN = "a-token-that-no-log-shows"
+
+
+@pytest.fixture
+def database() -> str:
+    """One kind is enough: the store has tests of its own."""
+    return "sqlite"
+
+
+@pytest.fixture
+def app(inbox: InboxStore) -> FastAPI:
+    """The application over an inbox with four events."""
+    events = [concat_event("a"), concat_event("b", file_id="F"), procedure_event("c", "PROCESSING"), unparsed_event()]
+    inbox.receive("host:1/7", events, "pull")
+    connections = Connections({"c": VodSettings(sub_app_id=1, callback_token=TOKEN)}.get)
+    return create_app(connections=connections, inbox=lambda: inbox)
+
+
+@pytest.fixture
+async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """Somebody who may do everything."""
+    app.dependency_overrides = {access.may_read: lambda: None, access.may_replay: lambda: None}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://airflow") as http:
+        yield http
+
+
+def positions(answer: httpx.Response) -> list[int]:
+    """Which events an answer lists."""
+    assert answer.status_code == 200, answer.text
+    return [event["position"] for event in answer.json()["events"]]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", [4, 3, 2, 1]),
+        ("queue=host:1/7&event_type=ConcatComplete", [2, 1]),
+        ("outcome=succeeded", [2, 1]),
+        ("outcome=failed", []),
+        ("search=a", [1]),
+        ("search=F", [2]),
+        ("search=%20a%20", [1]),
+        ("search=%00", []),
+        ("unparsed=true", [4]),
+        ("unread=true", [4, 3, 2, 1]),
+        ("unread=false", []),
+        ("queue=other", []),
+    ],
+)
+async def test_filters(http: httpx.AsyncClient, query: str, expected: list[int]) -> None:
+    """Each narrows the list, newest first."""
+    assert positions(await http.get(f"/api/events?{query}")) == expected
+
+
+async def test_pages_by_key(http: httpx.AsyncClient, inbox: InboxStore) -> None:
+    """The next page goes on where the last one ended, although newer events came meanwhile."""
+    first = await http.get("/api/events?limit=3")
+    inbox.receive("host:1/7", [concat_event("late")], "pull")
+    second = await http.get("/api/events", params={"limit": 3, "before": first.json()["next"]})
+    assert positions(first) + positions(second) == [4, 3, 2, 1]
+    assert second.json()["next"] is None
+
+
+@pytest.mark.parametrize(
+    "query", ["before=x", "before=[1]", "before=[1,2,1e999]", "limit=0", "limit=1000", "outcome=odd", "unread=maybe"]
+)
+async def test_what_cannot_be_asked(http: httpx.AsyncClient, query: str) -> None:
+    """A value that cannot be is refused."""
+    assert (await http.get(f"/api/events?{query}")).status_code in {400, 422}
+
+
+async def test_one_event(http: httpx.AsyncClient) -> None:
+    """An event's body is a text, so that nothing of it is lost in a browser's numbers."""
+    event = (await http.get("/api/event", params={"queue": "host:1/7", "position": 2})).json()
+    assert json.loads(event["body"])["ConcatCompleteEvent"]["TaskId"] == "b"
+    for queue, position in (("host:1/7", 9), ("other", 1), ("\x00", 1)):
+        assert (await http.get("/api/event", params={"queue": queue, "position": position})).status_code == 404
+
+
+async def test_export(http: httpx.AsyncClient) -> None:
+    """All that the filters let through, a line each, to be saved as a file."""
+    answer = await http.get("/api/export?event_type=ConcatComplete")
+    assert [json.loads(line)["vod_task_id"] for line in answer.text.splitlines()] == ["b", "a"]
+    assert "attachment" in answer.headers["content-disposition"]
+    assert len((await http.get("/api/export?limit=3")).text.splitlines()) == 3
+
+
+async def test_health_and_history(http: httpx.AsyncClient, inbox: InboxStore) -> None:
+    """Who pulls, how much there is, and what came over time; of a lease that has run out nothing is told."""
+    says = {"last_pull_at": 9.0, "caught_up_at": 1.0, "in_queue": 12, "in_queue_at": 8.0}
+    inbox.acquire_lease("host:1/7", "relay-1", 60, info=says)
+    inbox.receive("idle", [concat_event("x")], "callback")
+    inbox.acquire_lease("idle", "gone", 0.0)
+    health = {each["queue"]: each for each in (await http.get("/api/queues")).json()["queues"]}
+    assert (health["host:1/7"]["holder"], health["host:1/7"]["unread"], health["host:1/7"]["unparsed"]) == (
+        "relay-1",
+        4,
+        1,
+    )
+    assert health["host:1/7"]["relay"] == says
+    assert (health["idle"]["holder"], health["idle"]["relay"]) == (None, {})
+    history = (await http.get("/api/history", params={"queue": "idle"})).json()["slices"]
+    assert sum(each["events"] for each in history) == 1
+    assert (await http.get("/api/history", params={"queue": "\x00"})).status_code == 404
+
+
+async def test_replay(http: httpx.AsyncClient, inbox: InboxStore) -> None:
+    """An event comes again; one that is not there does not."""
+    body = {"queue": "host:1/7", "position": 1}
+    assert (await http.post("/api/replay", json=body, headers=OURS)).json()["position"] == 5
+    assert inbox.get("host:1/7", 5) is not None
+    assert (await http.post("/api/replay", json=body, headers=OURS)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"X-Requested-With": "XMLHttpRequest"},
+        OURS | {"Origin": "https://evil.example"},
+        OURS | {"Origin": "null"},
+        OURS | {"Sec-Fetch-Site": "cross-site"},
+        OURS | {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+async def test_other_sites_change_nothing(http: httpx.AsyncClient, inbox: InboxStore, headers: dict[str, str]) -> None:
+    """Without our header, or from elsewhere, a replay is refused."""
+    answer = await http.post("/api/replay", json={"queue": "host:1/7", "position": 1}, headers=headers)
+    assert answer.status_code == 403
+    assert inbox.position("host:1/7") == 4
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "http://airflow"}, {"Sec-Fetch-Site": "same-origin", "Origin": "https://proxy"}]
+)
+async def test_this_site_does(http: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    """From our own page a replay is let through, behind a proxy too."""
+    body = {"queue": "host:1/7", "position": 1}
+    assert (await http.post("/api/replay", json=body, headers=OURS | headers)).status_code == 200
+
+
+async def test_every_answer_is_guarded(http: httpx.AsyncClient) -> None:
+    """Pages, data, refusals and callbacks carry the policy; data is not kept by browsers."""
+    for path in ("/events", "/static/events.js", "/static/events.css", "/static/theme.js", "/api/events", "/nothing"):
+        answer = await http.get(path)
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    assert (await http.get("/api/events")).headers["cache-control"] == "no-store"
+    for path in ("/static/..%2Fapp.py", "/static/nothing.js", "/docs", "/openapi.json"):
+        assert (await http.get(path)).status_code == 404
+
+
+def test_the_page_asks_nobody_else() -> None:
+    """No file of the page names another host, or holds a script or style in its markup."""
+    static = Path(page.__file__).parent / "static"
+    for file in static.iterdir():
+        text = file.read_text().replace("http://www.w3.org/2000/svg", "")
+        assert "http://" not in text
+        assert "https://" not in text
+        assert "innerHTML" not in text
+        assert "style=" not in text
+        assert "onclick" not in text
+
+
+@pytest.mark.parametrize("path", ["c/a-secret", "c/a-secret/more", "c?token=a-secret", "unknown/a-secret"])
+@pytest.mark.parametrize("method", ["POST", "GET"])
+async def test_no_secret_is_left_for_a_log(app: FastAPI, path: str, method: str) -> None:
+    """When an answer leaves, the scope that logs are written from holds no secret, whatever the answer is."""
+    seen: list[str] = []
+
+    async def logging_app(scope: Any, receive: Any, send: Any) -> None:
+        async def log(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                seen.append(f"{scope['path']} {scope['raw_path']} {scope['query_string']}")
+            await send(message)
+
+        await app(scope, receive, log)
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(logging_app), base_url="http://airflow") as http:
+        await http.request(method, f"/callbacks/{path}")
+    assert "a-secret" not in seen[0]
+    assert "***" in seen[0]
+
+
+class Manager:
+    """An auth manager that grants some methods."""
+
+    def __init__(self, *granted: str) -> None:
+        self._granted = granted
+
+    def is_authorized_connection(self, *, method: str, details: Any, user: Any) -> bool:
+        """Say whether the method is granted."""
+        return method in self._granted
+
+
+@pytest.mark.parametrize(
+    ("granted", "statuses"), [((), (403, 403)), (("GET",), (200, 403)), (("GET", "PUT"), (200, 200))]
+)
+async def test_permissions(
+    app: FastAPI, granted: tuple[str, ...], statuses: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To see takes the permission to read connections, to replay the one to edit them."""
+    from airflow.api_fastapi.core_api.security import get_user
+
+    monkeypatch.setattr(access, "get_auth_manager", lambda: Manager(*granted))
+    app.dependency_overrides = {get_user: lambda: SimpleNamespace()}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://airflow") as http:
+        seen = await http.get("/api/events")
+        replayed = await http.post("/api/replay", json={"queue": "host:1/7", "position": 1}, headers=OURS)
+    assert (seen.status_code, replayed.status_code) == statuses
+
+
+async def test_without_login(app: FastAPI) -> None:
+    """Who is not logged in sees nothing of it."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://airflow") as http:
+        for path in (
+            "events",
+            "static/events.js",
+            "api/events",
+            "api/event",
+            "api/export",
+            "api/queues",
+            "api/history",
+        ):
+            assert (await http.get(f"/{path}")).status_code == 401
+        assert (await http.post("/api/replay", json={}, headers=OURS)).status_code == 401
+
+
+def test_the_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow finds one application and one entry of its menu, below the path at which it is served."""
+    plugin = vod.TencentVodPlugin()
+    [mounted] = plugin.fastapi_apps
+    assert mounted["url_prefix"] == "/tencent-vod"
+    [view] = plugin.external_views
+    assert view["href"].endswith("/tencent-vod/events")
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://example.com/airflow/")
+    assert vod.base_path() == "/airflow"
+
+
+async def test_the_inbox_is_opened_when_the_server_starts(inbox: InboxStore) -> None:
+    """The first callback need not wait for it; and an inbox that cannot be opened does not keep the server from starting."""
+    opened = threading.Event()
+
+    def open_it() -> InboxStore:
+        opened.set()
+        raise OSError("not there")
+
+    app = create_app(inbox=open_it)
+    async with app.router.lifespan_context(app):
+        assert await asyncio.to_thread(opened.wait, 20)

@@ -1,0 +1,298 @@
+"""The receiver stores what proves itself, once and before it answers, and refuses the rest without a hint."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from airflow_vod import metrics
+from airflow_vod.exceptions import InboxUnavailableError
+from airflow_vod.inbox import InboxStore
+from airflow_vod.tencent.settings import VodSettings
+from airflow_vod.web import callbacks
+from airflow_vod.web.app import create_app
+from airflow_vod.web.connections import Connections
+from airflow_vod.web.intake import Intake
+from airflow_vod.web.signature import sign
+from tests.samples import Clock, concat_event, procedure_event
+
+KEY, TOKEN = "4bTq8ZsVxW2c", "a-token-that-no-log-shows"
+SETTINGS = {
+    "signed": VodSettings(sub_app_id=1, callback_sign_key=KEY),
+    "token": VodSettings(sub_app_id=2, callback_token=TOKEN),
+    "both": VodSettings(sub_app_id=3, callback_sign_key=KEY, callback_token=TOKEN),
+    "open": VodSettings(sub_app_id=4),
+}
+NOW = 1_800_000_000
+EVENT = dict(concat_event("Concat-1").raw)
+SIGNED = {"Sign": sign(KEY, str(NOW + 600)), "T": NOW + 600}
+LATE = {"Sign": sign(KEY, str(NOW - 1)), "T": NOW - 1}
+TAMPERED = SIGNED | {"T": NOW + 601}
+
+Post = Callable[..., Any]
+
+
+class Broken:
+    """An inbox that does not answer, or refuses."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def receive(self, *_: object) -> None:
+        """Fail."""
+        raise self.error
+
+
+def client(inbox: Callable[[], Any], now: float = NOW) -> httpx.AsyncClient:
+    """The whole application, without a server."""
+    app = create_app(
+        connections=Connections(SETTINGS.get), intake=Intake(inbox, patience=60), inbox=inbox, clock=lambda: now
+    )
+    transport = httpx.ASGITransport(app, raise_app_exceptions=True)
+    return httpx.AsyncClient(transport=transport, base_url="http://airflow/callbacks")
+
+
+@pytest.fixture
+def database() -> str:
+    """One kind is enough: the store has tests of its own."""
+    return "sqlite"
+
+
+@pytest.fixture
+async def http(inbox: InboxStore) -> AsyncIterator[httpx.AsyncClient]:
+    """Posts callbacks to an empty inbox."""
+    async with client(lambda: inbox) as http:
+        yield http
+
+
+PLACES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "body": lambda signature: {"json": EVENT | signature},
+    "query": lambda signature: {"json": EVENT, "params": signature},
+    "headers": lambda signature: {"json": EVENT, "headers": {name: str(value) for name, value in signature.items()}},
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_a_signature_counts_wherever_it_stands(http: httpx.AsyncClient, inbox: InboxStore, place: str) -> None:
+    """200 means that the event is in the inbox, as a callback's, without the signature."""
+    answer = await http.post("/signed", **PLACES[place](SIGNED))
+    assert (answer.status_code, answer.content) == (200, b"")
+    [event] = inbox.list("1")
+    assert (event.vod_task_id, event.source, event.body) == ("Concat-1", "callback", EVENT)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("signature", [LATE, TAMPERED, {}, {"Sign": SIGNED["Sign"]}, {"T": NOW + 600}])
+async def test_a_bad_signature_counts_nowhere(
+    http: httpx.AsyncClient, inbox: InboxStore, place: str, signature: dict[str, Any]
+) -> None:
+    """Expired, tampered, absent or half: 403 in every place, and nothing is stored."""
+    answer = await http.post("/signed", **PLACES[place](signature))
+    assert (answer.status_code, answer.content) == (403, b"")
+    assert inbox.list() == []
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_a_replayed_request_changes_nothing(inbox: InboxStore, place: str) -> None:
+    """The very same request is a duplicate while its signature is good, and refused after that."""
+    async with client(lambda: inbox) as http:
+        for _ in range(2):
+            assert (await http.post("/signed", **PLACES[place](SIGNED))).status_code == 200
+    async with client(lambda: inbox, now=NOW + 601) as later:
+        assert (await later.post("/signed", **PLACES[place](SIGNED))).status_code == 403
+    assert len(inbox.list()) == 1
+
+
+async def test_a_token_in_path_or_query(http: httpx.AsyncClient, inbox: InboxStore) -> None:
+    """Either place will do; a wrong token, part of it, or none will not."""
+    assert (await http.post(f"/token/{TOKEN}", json=EVENT)).status_code == 200
+    assert (await http.post(f"/token?token={TOKEN}", json=EVENT)).status_code == 200
+    for path in (
+        "/token",
+        f"/token/{TOKEN[:-1]}",
+        f"/token/{TOKEN}x",
+        "/token?token=",
+        "/token/%C3%A9",
+        f"/open/{TOKEN}",
+    ):
+        assert (await http.post(path, json=EVENT | SIGNED)).status_code == 403
+    assert len(inbox.list()) == 1
+
+
+async def test_all_that_is_configured_is_asked_for(http: httpx.AsyncClient) -> None:
+    """With both secrets on the connection, one of them is not enough."""
+    assert (await http.post(f"/both/{TOKEN}", json=EVENT)).status_code == 403
+    assert (await http.post("/both", json=EVENT | SIGNED)).status_code == 403
+    assert (await http.post(f"/both/{TOKEN}", json=EVENT | SIGNED)).status_code == 200
+
+
+async def test_refusals_are_told_to_who_operates_airflow(
+    http: httpx.AsyncClient, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log says why a callback was refused, to whom it cannot be seen otherwise; a flood of them fills no log."""
+    counted: list[str] = []
+    monkeypatch.setattr(metrics, "count", lambda name, **tags: counted.append(tags["reason"]))
+    reasons = {
+        "/unknown": "there is no such connection",
+        "/open": "neither callback_sign_key nor callback_token",
+        "/token/wrong": "its token is missing or wrong",
+        "/signed": "it is not signed",
+    }
+    for path in reasons:
+        await http.post(path, json=EVENT)
+    await http.post("/signed", json=EVENT | TAMPERED)
+    told = [record.getMessage() for record in caplog.records if "was refused" in record.getMessage()]
+    assert len(told) == len(counted) == 5
+    for line, words in zip(told, [*reasons.values(), "its signature is wrong or too old"], strict=True):
+        assert words in line
+    for _ in range(50):
+        await http.post("/signed", json=EVENT)
+    assert sum("was refused" in record.getMessage() for record in caplog.records) < 20
+    assert len(counted) == 55
+
+
+async def test_refusals_look_alike(http: httpx.AsyncClient) -> None:
+    """An unknown connection, an impossible id, one without secret and a wrong signature get the same answer."""
+    paths = ("/unknown", "/open", "/signed", "/token", "/%00", "/a%2Fb", "/" + "x" * 300)
+    answers = [await http.post(path, json=EVENT | TAMPERED) for path in paths]
+    assert {(answer.status_code, answer.content, tuple(sorted(answer.headers))) for answer in answers} == {
+        (403, b"", tuple(sorted(answers[0].headers)))
+    }
+
+
+async def test_both_forms_are_received(http: httpx.AsyncClient, inbox: InboxStore) -> None:
+    """The legacy form of an event is the same event."""
+    from airflow_vod.emulator.push import legacy_form
+
+    for event in (concat_event("Concat-1"), procedure_event("task", "FINISH")):
+        for body in (dict(event.raw), legacy_form(event.raw)):
+            assert (await http.post("/signed", json=body | SIGNED)).status_code == 200
+    assert len(inbox.list()) == 2
+
+
+async def test_garbage_is_kept(http: httpx.AsyncClient, inbox: InboxStore) -> None:
+    """What proves itself but is no event is 400, and kept with the reason."""
+    for body in (b"", b"not JSON", b"[1]", b"\xff\xfe", b'{"EventType": "x"}', b"[" * 100_000):
+        assert (await http.post(f"/token/{TOKEN}", content=body)).status_code == 400
+    kept = inbox.list(unparsed=True)
+    assert len(kept) == 6
+    assert all(event.error for event in kept)
+    assert max(len(event.text) for event in kept) <= 2 * callbacks.UNPARSED_KEPT
+
+
+async def test_garbage_is_bounded(inbox: InboxStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In an hour so much of it is kept, and no more; events go on being received."""
+    monkeypatch.setattr(callbacks, "UNPARSED_PER_HOUR", 3)
+    async with client(lambda: inbox) as http:
+        for number in range(5):
+            assert (await http.post(f"/token/{TOKEN}", content=f"garbage {number}")).status_code == 400
+        assert len(inbox.list(unparsed=True)) == 3
+        assert (await http.post(f"/token/{TOKEN}", json=EVENT)).status_code == 200
+
+
+def test_the_budget_is_one_of_each_hour() -> None:
+    """Another hour, or another queue, has a budget of its own."""
+    clock = Clock()
+    budget = callbacks.HourlyBudget(2, clock)
+    assert [budget.take("a") for _ in range(3)] == [True, True, False]
+    assert budget.take("b")
+    clock.now += 3600
+    assert budget.take("a")
+
+
+async def test_garbage_without_proof_is_not_kept(http: httpx.AsyncClient, inbox: InboxStore) -> None:
+    """Strangers fill nothing."""
+    assert (await http.post("/signed", content=b"not JSON")).status_code == 403
+    assert inbox.list() == []
+
+
+async def test_the_first_that_proves_itself_is_told_of(inbox: InboxStore) -> None:
+    """What a server does once it receives callbacks, strangers do not set off, and it is done once."""
+    told: list[int] = []
+    app = create_app(
+        connections=Connections(SETTINGS.get), inbox=lambda: inbox, on_first_callback=lambda: told.append(1)
+    )
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://airflow/callbacks") as http:
+        assert (await http.post("/token/wrong", json=EVENT)).status_code == 403
+        assert told == []
+        for _ in range(2):
+            assert (await http.post(f"/token/{TOKEN}", json=EVENT)).status_code == 200
+    assert told == [1]
+
+
+async def test_too_large(http: httpx.AsyncClient, inbox: InboxStore) -> None:
+    """A body beyond the limit is refused, whether or not it says so beforehand; one at the limit is read."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(17):
+            yield b" " * 65536
+
+    assert (await http.post(f"/token/{TOKEN}", content=b" " * (callbacks.MAX_BODY + 1))).status_code == 413
+    assert (await http.post(f"/token/{TOKEN}", content=pieces())).status_code == 413
+    padded = json.dumps(EVENT).encode().ljust(callbacks.MAX_BODY)
+    assert (await http.post(f"/token/{TOKEN}", content=padded)).status_code == 200
+    assert len(inbox.list()) == 1
+
+
+async def test_a_body_that_does_not_come(http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who begins a body and does not end it is not waited for."""
+    monkeypatch.setattr(callbacks, "BODY_TIMEOUT", 0.05)
+
+    async def never() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    assert (await http.post(f"/token/{TOKEN}", content=never())).status_code == 408
+
+
+@pytest.mark.parametrize("error", [InboxUnavailableError("locked"), OSError("disk")])
+async def test_inbox_down(error: Exception) -> None:
+    """Where nothing can be stored, 503 asks the vendor to come again."""
+    async with client(lambda: Broken(error)) as http:
+        answer = await http.post(f"/token/{TOKEN}", json=EVENT)
+    assert (answer.status_code, answer.content) == (503, b"")
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS"])
+async def test_only_post(http: httpx.AsyncClient, method: str) -> None:
+    """Other methods are not served."""
+    assert (await http.request(method, "/signed")).status_code == 405
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(), children, max_size=4),
+    max_leaves=12,
+)
+_events = st.fixed_dictionaries(
+    {"EventType": st.sampled_from(["ConcatComplete", "ProcedureStateChanged", "New"]) | _json},
+    optional={"ConcatCompleteEvent": _json, "eventType": _json, "data": _json, "Sign": _json, "T": _json},
+)
+_bodies = st.binary(max_size=200) | st.builds(lambda value: json.dumps(value).encode(), _json | _events)
+_paths = st.text(max_size=20).map(lambda text: "/" + quote(text, safe=""))
+_words = st.text(max_size=30).map(lambda text: text.encode("utf-8", "surrogatepass").hex())
+
+
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(
+    body=_bodies,
+    path=st.sampled_from([f"/token/{TOKEN}", "/signed", "/open", "/unknown"]) | _paths,
+    query=st.dictionaries(st.sampled_from(["token", "Sign", "T", "x"]), st.text(max_size=20)),
+    headers=st.dictionaries(st.sampled_from(["Sign", "T", "Content-Type", "Content-Length-X"]), _words),
+)
+def test_nothing_makes_it_fail(inbox: InboxStore, body: bytes, path: str, query: Any, headers: Any) -> None:
+    """Whatever is sent to whatever path, the answer is one of those that are meant, and no exception."""
+
+    async def post() -> int:
+        async with client(lambda: inbox) as http:
+            return (await http.post(path, content=body, params=query, headers=headers)).status_code
+
+    assert asyncio.run(post()) in {200, 400, 403, 404, 413}

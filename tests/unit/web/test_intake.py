@@ -1,0 +1,134 @@
+"""Callbacks that come together share a commit; each hears of its own fate, and only after it is decided."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from airflow_vod.events.parse import VodEvent
+from airflow_vod.exceptions import InboxError, InboxUnavailableError
+from airflow_vod.inbox import Received
+from airflow_vod.web import intake as module
+from airflow_vod.web.intake import Intake
+from tests.samples import concat_event
+
+
+class SlowInbox:
+    """An inbox whose commits wait for leave.
+
+    :param refused: VOD task ids that it will not have.
+    """
+
+    def __init__(self, refused: Sequence[str] = ()) -> None:
+        self.commits: list[list[str | None]] = []
+        self.begun, self.leave = threading.Semaphore(0), threading.Semaphore(0)
+        self.error: Exception | None = None
+        self._refused = frozenset(refused)
+
+    def receive(self, queue: str, events: Sequence[VodEvent], source: str) -> list[Received]:
+        """Commit once there is leave to."""
+        assert source == "callback"
+        self.begun.release()
+        assert self.leave.acquire(timeout=60)
+        if self.error is not None:
+            raise self.error
+        tasks = [event.vod_task_id for event in events]
+        if self._refused.intersection(filter(None, tasks)):
+            raise InboxError("refused")
+        self.commits.append(tasks)
+        return [Received(event.key, position, False) for position, event in enumerate(events)]
+
+
+def start(intake: Intake, *names: str, queue: str = "q") -> list[asyncio.Task[Received]]:
+    """Let callbacks come."""
+    return [asyncio.create_task(intake.receive(queue, concat_event(name))) for name in names]
+
+
+async def begun(inbox: SlowInbox) -> None:
+    """Wait until a commit has begun."""
+    assert await asyncio.to_thread(inbox.begun.acquire, timeout=60)
+
+
+async def test_those_that_come_meanwhile_share_the_next_commit() -> None:
+    """One commit at a time, and all that came during it in the next."""
+    inbox: Any = SlowInbox()
+    intake = Intake(lambda: inbox, patience=60)
+    first = start(intake, "a")
+    await begun(inbox)
+    rest = start(intake, "b", "c", "d")
+    await asyncio.sleep(0)
+    assert not first[0].done()
+    inbox.leave.release(2)
+    received = await asyncio.gather(*first, *rest)
+    assert inbox.commits == [["a"], ["b", "c", "d"]]
+    assert [each.key for each in received] == [concat_event(name).key for name in "abcd"]
+
+
+async def test_groups_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flood is cut into groups, in the order in which it came."""
+    monkeypatch.setattr(module, "GROUP", 2)
+    inbox: Any = SlowInbox()
+    inbox.leave.release(10)
+    await asyncio.gather(*start(Intake(lambda: inbox, patience=60), *"abcde"))
+    assert inbox.commits == [["a", "b"], ["c", "d"], ["e"]]
+
+
+async def test_one_that_is_refused_keeps_nobody_out() -> None:
+    """Where a group is refused, each is tried alone, and only the culprit fails."""
+    inbox: Any = SlowInbox(refused=["b"])
+    inbox.leave.release(10)
+    results = await asyncio.gather(*start(Intake(lambda: inbox, patience=60), *"abc"), return_exceptions=True)
+    assert [isinstance(result, InboxError) for result in results] == [False, True, False]
+    assert inbox.commits == [["a"], ["c"]]
+
+
+async def test_a_database_that_is_down_fails_all_at_once() -> None:
+    """An outage is not tried again for each: their senders come again."""
+    inbox: Any = SlowInbox()
+    inbox.error = InboxUnavailableError("down")
+    inbox.leave.release(10)
+    results = await asyncio.gather(*start(Intake(lambda: inbox, patience=60), *"abc"), return_exceptions=True)
+    assert all(isinstance(result, InboxUnavailableError) for result in results)
+    assert inbox.begun.acquire(blocking=False)
+    assert not inbox.begun.acquire(blocking=False)
+
+
+async def test_who_waits_too_long_is_told_so() -> None:
+    """The sender hears in its time that nothing is sure; the commit goes on, and harms nobody."""
+    inbox: Any = SlowInbox()
+    intake = Intake(lambda: inbox, patience=0.05)
+    with pytest.raises(InboxUnavailableError, match="slow"):
+        await intake.receive("q", concat_event("a"))
+    inbox.leave.release(2)
+    await Intake(lambda: inbox, patience=60).receive("q", concat_event("b"))
+    assert ["b"] in inbox.commits
+
+
+async def test_a_flood_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits is bounded; who comes on top is told to come again."""
+    monkeypatch.setattr(module, "MOST_WAITING", 2)
+    inbox: Any = SlowInbox()
+    intake = Intake(lambda: inbox, patience=60)
+    first = start(intake, "a")
+    await begun(inbox)
+    waiting = start(intake, "b", "c")
+    await asyncio.sleep(0)
+    with pytest.raises(InboxUnavailableError, match="More"):
+        await intake.receive("q", concat_event("d"))
+    inbox.leave.release(5)
+    await asyncio.gather(*first, *waiting)
+
+
+async def test_queues_do_not_wait_for_each_other() -> None:
+    """Each queue has its own row of commits."""
+    inbox: Any = SlowInbox()
+    intake = Intake(lambda: inbox, patience=60)
+    tasks = start(intake, "a") + start(intake, "b", queue="other")
+    await begun(inbox)
+    await begun(inbox)
+    inbox.leave.release(2)
+    await asyncio.gather(*tasks)
