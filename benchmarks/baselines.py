@@ -37,7 +37,7 @@ class LookingTrigger(IdleTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until there is something."""
-        from airflow_vod.hooks.vod import inbox_url, open_inbox
+        from airflow_vod.hooks.config import inbox_url, open_inbox
         from airflow_vod.inbox.lookup import look
 
         store = await asyncio.to_thread(open_inbox, inbox_url())

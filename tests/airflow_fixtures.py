@@ -77,7 +77,7 @@ def vod_options() -> EmulatorOptions:
 @pytest.fixture
 def vod(vod_options: EmulatorOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Vod]:
     """What a sensor needs to wait."""
-    from airflow_vod.hooks.vod import open_inbox
+    from airflow_vod.hooks.config import open_inbox
     from airflow_vod.waiting import watch as waiters
 
     url = f"sqlite:///{tmp_path / 'vod_inbox.db'}"

@@ -55,18 +55,25 @@ class FickleStore:
     :param store: the inbox.
     """
 
+    PARTS = ("leases", "waiters", "cursors")
+
     def __init__(self, store: InboxStore) -> None:
         self._store = store
-        self.broken: set[str] = set()  # methods that fail without doing anything
+        self.broken: set[str] = set()  # methods that fail without doing anything, such as "receive" or "leases.acquire"
         self.broken_after: set[str] = set()  # methods that do their work and fail then
         self.seconds: dict[str, float] = {}  # how much longer methods take
         self.calls: list[str] = []
+        self.leases = _Part(self, "leases")
+        self.waiters = _Part(self, "waiters")
+        self.cursors = _Part(self, "cursors")
 
     def __getattr__(self, name: str) -> Any:
         """Look up a method of the inbox."""
         method = getattr(self._store, name)
-        if not callable(method):
-            return method
+        return self.fickle(name, method) if callable(method) else method
+
+    def fickle(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        """Make a method fail and wait as this store is told."""
 
         def call(*args: Any, **options: Any) -> Any:
             self.calls.append(name)
@@ -82,8 +89,22 @@ class FickleStore:
 
     def go_down(self) -> None:
         """Let everything fail from now on."""
-        self.broken = {name for name in dir(InboxStore) if not name.startswith("_")}
+        own = {name for name in dir(InboxStore) if not name.startswith("_")}
+        parts = {f"{part}.{name}" for part in self.PARTS for name in dir(getattr(self._store, part)) if name[0] != "_"}
+        self.broken = own | parts
 
     def come_back(self) -> None:
         """Let everything work again."""
         self.broken = set()
+
+
+class _Part:
+    """A part of a fickle inbox."""
+
+    def __init__(self, store: FickleStore, name: str) -> None:
+        self._store, self._name = store, name
+
+    def __getattr__(self, name: str) -> Any:
+        """Look up a method of the part."""
+        method = getattr(getattr(self._store._store, self._name), name)
+        return self._store.fickle(f"{self._name}.{name}", method)

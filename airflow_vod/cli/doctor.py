@@ -17,15 +17,16 @@ from urllib.parse import urlsplit
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_vod.exceptions import InboxError, VodApiError, VodSettingsError
+from airflow_vod.hooks.config import inbox_url
+from airflow_vod.hooks.paths import URL_PREFIX
 from airflow_vod.hooks.server import ServerHook
-from airflow_vod.hooks.vod import inbox_url
 from airflow_vod.tencent.client import VodClient
 
 if TYPE_CHECKING:
     from airflow_vod.tencent.settings import VodSettings
 
 Level = Literal["ok", "note", "warning", "wrong"]
-CALLBACK_PATH = "/tencent-vod/callbacks"
+CALLBACK_PATH = f"{URL_PREFIX}/callbacks"
 _SWITCHES = {
     "UploadMediaCompleteEventSwitch": "NewFileUpload",
     "DeleteMediaCompleteEventSwitch": "FileDeleted",

@@ -80,7 +80,7 @@ def _replay(arguments: argparse.Namespace) -> int:
 
 
 def _inbox() -> InboxStore:
-    from airflow_vod.hooks.vod import inbox_url, open_inbox
+    from airflow_vod.hooks.config import inbox_url, open_inbox
 
     return open_inbox(inbox_url())
 
@@ -88,7 +88,7 @@ def _inbox() -> InboxStore:
 def _events(arguments: argparse.Namespace) -> Iterator[StoredEvent]:
     store, before, left = _inbox(), None, arguments.limit
     while left is None or left > 0:
-        page = store.list(
+        page = store.newest(
             arguments.queue,
             event_type=arguments.type,
             vod_task_id=arguments.vod_task_id,

@@ -10,8 +10,8 @@ import signal
 from types import FrameType
 
 from airflow_vod.exceptions import VodApiError, VodAuthenticationError
+from airflow_vod.hooks.config import inbox_retention
 from airflow_vod.hooks.server import ServerHook
-from airflow_vod.hooks.vod import inbox_retention
 from airflow_vod.relay.pipeline import Pipeline
 from airflow_vod.relay.steps import Relay
 from airflow_vod.tencent.client import VodClient

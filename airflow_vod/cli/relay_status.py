@@ -31,7 +31,7 @@ def status_of(vod_conn_id: str, sub_app_id: int | None = None) -> dict[str, Any]
     """
     hook = ServerHook(vod_conn_id, sub_app_id=sub_app_id)
     settings, store = hook.get_settings(), hook.get_inbox()
-    lease, counts = store.lease(settings.queue), store.counts(settings.queue)
+    lease, counts = store.leases.read(settings.queue), store.counts(settings.queue)
     now = time.time()
     status: dict[str, Any] = {
         "queue": settings.queue,
@@ -52,7 +52,7 @@ def status_of(vod_conn_id: str, sub_app_id: int | None = None) -> dict[str, Any]
                 "event_types": list(waiter.event_types),
                 "seconds": round(now - waiter.since) if waiter.since else None,
             }
-            for waiter in store.waiters(settings.queue, _WAITERS_SHOWN)
+            for waiter in store.waiters.longest(settings.queue, _WAITERS_SHOWN)
         ],
     }
     client = VodClient(settings)

@@ -7,20 +7,17 @@ as strings, exactly, and nothing is parsed out of an id.
 from __future__ import annotations
 
 import difflib
-import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_vod.events.results import result_of
 from airflow_vod.events.types import EVENT_TYPES, values_at
-from airflow_vod.exceptions import EventParseError, ResultError, VodSettingsError
+from airflow_vod.exceptions import VodSettingsError
 
 if TYPE_CHECKING:
     from airflow_vod.events.parse import VodEvent
-    from airflow_vod.inbox import EventHeader, StoredEvent
 
 NAMES: Mapping[str, tuple[str, ...]] = {
     "vod_task_id": (),  # these two are the event's own, see `EventMatch.counts`
@@ -32,8 +29,21 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 }
 """Names for what is asked for often, and where it lies in payloads (VOD API 2018-07-17, EventContent and MediaSourceData)."""
 
-SMALL = 8_000
-"""Characters of JSON that a trigger may carry through Airflow's logs and metadata database."""
+
+class HeaderLike(Protocol):
+    """What of an event the inbox keeps in columns."""
+
+    @property
+    def event_type(self) -> str | None:
+        """Such as ``ConcatComplete``; None for what cannot be read as an event."""
+
+    @property
+    def vod_task_id(self) -> str | None:
+        """The VOD task that it is about."""
+
+    @property
+    def file_id(self) -> str | None:
+        """The one media file that it is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +71,7 @@ class EventMatch:
         fields = {_checked_name(name): _checked_value(name, value) for name, value in (match or {}).items()}
         return cls(tuple(sorted(set(_event_types(event_type)))), tuple(sorted(fields.items())))
 
-    def may_count(self, header: EventHeader | StoredEvent) -> bool:
+    def may_count(self, header: HeaderLike) -> bool:
         """Say whether an event may count, by the little that its header tells."""
         if header.event_type is None or (self.event_types and header.event_type not in self.event_types):
             return False
@@ -76,13 +86,6 @@ class EventMatch:
         if self.event_types and event.event_type not in self.event_types:
             return False
         return all(wanted in map(_text, _values(event, name)) for name, wanted in self.fields)
-
-    def takes(self, stored: StoredEvent) -> bool:
-        """Say whether an event of the inbox counts; one that this version cannot read does not."""
-        try:
-            return self.counts(stored.event())
-        except EventParseError:
-            return False
 
     def get(self, name: str) -> str | None:
         """Answer the value that must be there under a name; None where any will do."""
@@ -122,43 +125,6 @@ def seconds_of(since: Any) -> float:
         f"since is {since!r:.100} after templating, but must be a time: ISO 8601 such as 2026-01-31T06:00:00+08:00, "
         "a datetime, or Unix seconds."
     )
-
-
-def told(stored: StoredEvent) -> dict[str, Any]:
-    """Tell an event to who waited for it, as JSON.
-
-    ``key`` is the same for every copy of the event. ``queue`` and ``position`` say where it is in the inbox, ``received_at``
-    since when (Unix seconds). ``payload`` is its content under VOD's names; ``result`` is what the finished VOD task
-    produced (see `airflow_vod.events.results.TaskResult.to_dict`), None for events that end no task.
-
-    :param stored: an event that could be read.
-    """
-    event = stored.event()
-    try:
-        result = result_of(event).to_dict()
-    except ResultError:
-        result = None
-    return {
-        "key": stored.key,
-        "event_type": event.event_type,
-        "vod_task_id": event.vod_task_id,
-        "file_id": event.file_id,
-        "status": event.status,
-        "queue": stored.queue,
-        "position": stored.position,
-        "received_at": stored.received_at,
-        "payload": dict(event.payload),
-        "result": result,
-    }
-
-
-def told_briefly(stored: StoredEvent) -> dict[str, Any]:
-    """Tell an event as `told` does, but leave out ``payload``, and then ``result``, where it would be over `SMALL`."""
-    event = told(stored)
-    for name in ("payload", "result"):
-        if len(json.dumps(event)) > SMALL:
-            event[name] = None
-    return event
 
 
 def check_end_tasks(event_type: str | Sequence[str]) -> None:

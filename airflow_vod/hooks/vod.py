@@ -6,17 +6,14 @@ connection, synchronous and asynchronous, give the same settings.
 
 from __future__ import annotations
 
-import functools
 import json
-import math
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, conf
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
 from airflow_vod.exceptions import VodApiError, VodConnectionError, VodSettingsError
+from airflow_vod.hooks.config import inbox_url, open_inbox
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
@@ -27,8 +24,6 @@ if TYPE_CHECKING:
     from airflow_vod.tencent.settings import VodSettings
 
 DEFAULT_CONN_ID = "vod_default"
-
-_RETENTION_DAYS = 7.0
 
 _EXTRA_FIELDS = frozenset(
     {"sub_app_id", "region", "token", "role_arn", "role_session_name", "confirm_policy", "proxy", "verify"}
@@ -195,40 +190,3 @@ def _verify(value: Any) -> bool | str:
     if isinstance(value, str) and value.lower() in ("true", "false"):
         return value.lower() == "true"
     return value
-
-
-def inbox_url() -> str:
-    """Answer the SQLAlchemy URL of the inbox: ``[tencent_vod] inbox_sql_alchemy_conn``, else SQLite in AIRFLOW_HOME."""
-    url = conf.get("tencent_vod", "inbox_sql_alchemy_conn", fallback=None)
-    if url and url.strip():
-        return url.strip()
-    home = os.path.expandvars(os.environ.get("AIRFLOW_HOME", "~/airflow"))
-    return f"sqlite:///{Path(home).expanduser() / 'vod_inbox.db'}"
-
-
-def inbox_retention() -> float:
-    """Answer for how many seconds events stay in the inbox: ``[tencent_vod] inbox_retention_days``."""
-    value = conf.get("tencent_vod", "inbox_retention_days", fallback="").strip() or _RETENTION_DAYS
-    try:
-        days = float(value)
-    except ValueError:
-        days = math.nan
-    if not 0 < days < math.inf:
-        raise VodSettingsError(f"[tencent_vod] inbox_retention_days must be a number of days above 0, not {value!r}.")
-    return days * 86400
-
-
-@functools.lru_cache(maxsize=4)
-def open_inbox(url: str) -> InboxStore:
-    """Open an inbox once per process and URL.
-
-    :param url: SQLAlchemy URL, see `inbox_url`.
-    :raises InboxError: it cannot be opened; the message says what to do.
-    """
-    from airflow.providers.common.compat.sdk import Stats
-
-    from airflow_vod import metrics
-    from airflow_vod.inbox import InboxStore
-
-    metrics.send_to(Stats)
-    return InboxStore.open(url)

@@ -36,7 +36,11 @@ class Cursors:
         self._advance = update(vod_cursor).where(*mine, table.position < to).values(position=to, updated_at=now)
 
     def get(self, watcher: str, queue: str, start: int) -> int:
-        """See `InboxStore.cursor`."""
+        """Answer up to which position somebody has followed a queue.
+
+        :param watcher: who, unique within the queue.
+        :param start: the position at which he begins, if he is new.
+        """
         mine = {
             "of_watcher": checked_id(watcher, "The name of a watcher"),
             "of_queue": checked_id(queue, "The name of a queue"),
@@ -52,7 +56,10 @@ class Cursors:
             return connection.execute(self._read, mine).scalar_one()
 
     def advance(self, watcher: str, queue: str, position: int) -> bool:
-        """See `InboxStore.advance_cursor`."""
+        """Move a cursor forward.
+
+        :return: whether it moved: False where it was there already, or further.
+        """
         values = {"of_watcher": watcher, "of_queue": queue, "to": position}
         with self._database.write() as connection:
             return connection.execute(self._advance, values | self._database.times()).rowcount == 1

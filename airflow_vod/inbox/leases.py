@@ -60,8 +60,15 @@ class Leases:
             table.queue, table.holder, table.acquired_at, table.expires_at, table.info, now.label("read_at")
         ).where(table.queue == queue, table.holder.is_not(None))
 
-    def acquire(self, queue: str, holder: str, ttl: float, info: Mapping[str, Any] | None) -> bool:
-        """See `InboxStore.acquire_lease`."""
+    def acquire(self, queue: str, holder: str, ttl: float, *, info: Mapping[str, Any] | None = None) -> bool:
+        """Take the lease of a queue if it is free, or renew it if `holder` has it.
+
+        :param holder: one per relay, never used again by another.
+        :param ttl: seconds until it runs out unless renewed.
+        :param info: what people on call should know of the holder; small, JSON. Replaces what was there.
+        :return: whether `holder` holds it now.
+        :raises InboxUnavailableError: nobody knows; what is left of a lease that was held still counts.
+        """
         values = {
             "of_queue": checked_id(queue, "The name of a queue"),
             "by": checked_id(holder, "The holder of a lease"),
@@ -77,14 +84,21 @@ class Leases:
             connection.execute(self._database.dialect.upsert(vod_lease, ()), {"queue": queue})
             return connection.execute(self._acquire, values).rowcount == 1
 
-    def release(self, queue: str, holder: str, info: Mapping[str, Any] | None) -> bool:
-        """See `InboxStore.release_lease`."""
+    def release(self, queue: str, holder: str, *, info: Mapping[str, Any] | None = None) -> bool:
+        """Give the lease back. Who had it last, and what he said of himself, stays for people on call.
+
+        :param info: what `holder` has to say at the end, as in `acquire`.
+        :return: whether `holder` had it.
+        """
         about = None if info is None else small_json(info, "The info of a lease")
         with self._database.write() as connection:
             return connection.execute(self._release, {"of_queue": queue, "by": holder, "about": about}).rowcount == 1
 
     def read(self, queue: str) -> Lease | None:
-        """Read the lease, whether or not it is over."""
+        """Read who holds the lease of a queue.
+
+        :return: None where nobody does. A lease that has run out is returned too, with `expired` set: it tells who died.
+        """
         with self._database.read() as connection:
             row = connection.execute(self._read, {"of_queue": queue} | self._database.times()).first()
         if row is None:

@@ -5,13 +5,14 @@ Invariant: whoever waits, and in whichever way, asks here; so the same events al
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_vod.events.parse import is_identifier
 from airflow_vod.events.results import Outcome, TaskResult, result_of
-from airflow_vod.exceptions import VodSettingsError
+from airflow_vod.exceptions import EventParseError, ResultError, VodSettingsError
 
 if TYPE_CHECKING:
     from airflow_vod.events.matching import EventMatch
@@ -21,7 +22,7 @@ _PAGE = 100  # events whose bodies are read at once
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class FinishedTasks:
     """The results of those VOD tasks that have ended.
 
     :param wanted: all tasks that were asked for, in the order given.
@@ -64,7 +65,7 @@ class Findings:
 
 def look(
     store: InboxStore, queue: str, vod_task_ids: Sequence[str], event_types: Collection[str] | None = None
-) -> Findings:
+) -> FinishedTasks:
     """Look into the inbox.
 
     :param store: the inbox.
@@ -75,7 +76,7 @@ def look(
     """
     events = store.find(queue, set(vod_task_ids), event_types)
     results = {vod_task_id: result_of(event.event()) for vod_task_id, event in events.items()}
-    return Findings(tuple(vod_task_ids), events, results)
+    return FinishedTasks(tuple(vod_task_ids), events, results)
 
 
 def vod_task_ids(value: Any) -> list[str]:
@@ -122,7 +123,56 @@ def next_event(
     """
     while page := store.candidates(queue, after=after, since=since, limit=_PAGE, **match.columns()):
         for stored in page:
-            if match.takes(stored):
+            if takes(match, stored):
                 return stored, stored.position
         after = page[-1].position
     return None, after
+
+
+SMALL = 8_000
+"""Characters of JSON that a trigger may carry through Airflow's logs and metadata database."""
+
+
+def event_to_dict(stored: StoredEvent) -> dict[str, Any]:
+    """Write an event as JSON, for who waited for it.
+
+    ``key`` is the same for every copy of the event. ``queue`` and ``position`` say where it is in the inbox, ``received_at``
+    since when (Unix seconds). ``payload`` is its content under VOD's names; ``result`` is what the finished VOD task
+    produced (see `airflow_vod.events.results.TaskResult.to_dict`), None for events that end no task.
+
+    :param stored: an event that could be read.
+    """
+    event = stored.event()
+    try:
+        result = result_of(event).to_dict()
+    except ResultError:
+        result = None
+    return {
+        "key": stored.key,
+        "event_type": event.event_type,
+        "vod_task_id": event.vod_task_id,
+        "file_id": event.file_id,
+        "status": event.status,
+        "queue": stored.queue,
+        "position": stored.position,
+        "received_at": stored.received_at,
+        "payload": dict(event.payload),
+        "result": result,
+    }
+
+
+def event_to_small_dict(stored: StoredEvent) -> dict[str, Any]:
+    """Write an event as `event_to_dict` does, but leave out ``payload``, and then ``result``, where it would be over `SMALL`."""
+    event = event_to_dict(stored)
+    for name in ("payload", "result"):
+        if len(json.dumps(event)) > SMALL:
+            event[name] = None
+    return event
+
+
+def takes(match: EventMatch, stored: StoredEvent) -> bool:
+    """Say whether a stored event counts; one that this version cannot read does not."""
+    try:
+        return match.counts(stored.event())
+    except EventParseError:
+        return False

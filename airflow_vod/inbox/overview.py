@@ -42,12 +42,18 @@ class Overview:
         self._queues = select(vod_queue.c.name).order_by(vod_queue.c.name)
 
     def queues(self) -> list[str]:
-        """See `InboxStore.queues`."""
+        """Name the queues of which anything ever came."""
         with self._database.read() as connection:
             return list(connection.execute(self._queues).scalars())
 
-    def history(self, queue: str | None, seconds: float, slices: int) -> list[Slice]:
-        """See `InboxStore.history`."""
+    def history(self, queue: str | None = None, *, seconds: float = 86400.0, slices: int = 48) -> list[Slice]:
+        """Tell what came over time. Reads every event of that time: for people, not for loops.
+
+        :param queue: of one queue; None for all.
+        :param seconds: how far back.
+        :param slices: into how many stretches of time this is cut.
+        :return: one for each stretch, the oldest first.
+        """
         statement, width = self._history, seconds / slices
         if queue is not None:
             # Aside, for the index by time has less to go through than the one by queue, which knows no time.

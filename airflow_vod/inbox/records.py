@@ -84,7 +84,7 @@ class StoredEvent:
 
     @property
     def cursor(self) -> Cursor:
-        """Where this event stands in a list: `InboxStore.list(before=event.cursor)` goes on behind it."""
+        """Where this event stands in a list: `InboxStore.newest(before=event.cursor)` goes on behind it."""
         return (self.received_at, self.queue, self.position)
 
     def event(self) -> VodEvent:

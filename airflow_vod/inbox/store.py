@@ -34,12 +34,9 @@ from airflow_vod.inbox.records import (
     Counts,
     Cursor,
     EventHeader,
-    Lease,
     Received,
-    Slice,
     Source,
     StoredEvent,
-    Waiter,
 )
 from airflow_vod.inbox.schema import ensure_schema
 from airflow_vod.inbox.tables import ID_LENGTH, not_succeeded, vod_event, vod_queue
@@ -55,8 +52,6 @@ __all__ = ["InboxStore", "Received"]
 
 _PRUNE_SECONDS = 0.1  # that a transaction which removes events may take
 
-_List = list  # the class has a method of that name
-
 
 class InboxStore:
     """An inbox in one database. Made by `InboxStore.open`.
@@ -67,10 +62,10 @@ class InboxStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._sql = _Statements(database)
-        self._leases = Leases(database)
-        self._waiters = Waiters(database)
-        self._overview = Overview(database)
-        self._cursors = Cursors(database)
+        self.leases = Leases(database)
+        self.waiters = Waiters(database)
+        self.cursors = Cursors(database)
+        self.overview = Overview(database)
         self._news = News(lambda: database.dialect.listener(database.engine, self._positions))
 
     @classmethod
@@ -106,7 +101,7 @@ class InboxStore:
 
     # Events in
 
-    def receive(self, queue: str, events: Sequence[VodEvent | UnparsedEvent], source: Source) -> _List[Received]:
+    def receive(self, queue: str, events: Sequence[VodEvent | UnparsedEvent], source: Source) -> list[Received]:
         """Store events in one transaction; those that are there already change nothing.
 
         :param queue: name of the VOD queue they belong to.
@@ -142,7 +137,7 @@ class InboxStore:
         return received
 
     def _count(
-        self, queue: str, source: str, received: _List[Received], events: Sequence[VodEvent | UnparsedEvent]
+        self, queue: str, source: str, received: list[Received], events: Sequence[VodEvent | UnparsedEvent]
     ) -> None:
         stored = [event for event, each in zip(events, received, strict=True) if not each.duplicate]
         metrics.count("events.received", len(stored), queue=queue, source=source)
@@ -157,7 +152,7 @@ class InboxStore:
             row = connection.execute(self._sql.lock_queue, values).one()
         return row[0], row[1]
 
-    def _known(self, connection: Connection, queue: str, keys: _List[str]) -> dict[str, int]:
+    def _known(self, connection: Connection, queue: str, keys: list[str]) -> dict[str, int]:
         known: dict[str, int] = {}
         for some in chunks(keys):
             found = connection.execute(self._sql.known, {"of_queue": queue, "some_keys": some})
@@ -190,7 +185,7 @@ class InboxStore:
         with self._database.read() as connection:
             return connection.execute(self._sql.position, {"of_queue": queue}).scalar() or 0
 
-    def headers_after(self, queue: str, position: int, limit: int = 1000) -> _List[EventHeader]:
+    def headers_after(self, queue: str, position: int, limit: int = 1000) -> list[EventHeader]:
         """Read what came after a position.
 
         :param limit: how many at most.
@@ -210,7 +205,7 @@ class InboxStore:
         vod_task_id: str | None = None,
         file_id: str | None = None,
         limit: int = 100,
-    ) -> _List[StoredEvent]:
+    ) -> list[StoredEvent]:
         """Read, oldest first, the events that may be what somebody looks for by their content.
 
         :param after: a position; only events behind it.
@@ -241,7 +236,7 @@ class InboxStore:
             row = connection.execute(self._sql.get, {"of_queue": queue, "at": position}).first()
         return None if row is None else _stored(row)
 
-    def list(
+    def newest(
         self,
         queue: str | None = None,
         *,
@@ -253,7 +248,7 @@ class InboxStore:
         unparsed: bool | None = None,
         before: Cursor | None = None,
         limit: int = 100,
-    ) -> _List[StoredEvent]:
+    ) -> list[StoredEvent]:
         """List events, newest first.
 
         :param queue: of one queue; None for all.
@@ -288,23 +283,9 @@ class InboxStore:
     def counts(self, queue: str) -> Counts:
         """Count what is there. Reads an index from end to end: for people, not for loops."""
         with self._database.read() as connection:
-            counted: _List[Any] = [connection.execute(each, {"of_queue": queue}).scalar() for each in self._sql.counts]
+            counted: list[Any] = [connection.execute(each, {"of_queue": queue}).scalar() for each in self._sql.counts]
         events, unread, unparsed, oldest, newest = counted
-        return Counts(events, unread, unparsed, self._waiters.count(queue), oldest, newest)
-
-    def queues(self) -> _List[str]:
-        """Name the queues of which anything ever came."""
-        return self._overview.queues()
-
-    def history(self, queue: str | None = None, *, seconds: float = 86400.0, slices: int = 48) -> _List[Slice]:
-        """Tell what came over time. Reads every event of that time: for people, not for loops.
-
-        :param queue: of one queue; None for all.
-        :param seconds: how far back.
-        :param slices: into how many stretches of time this is cut.
-        :return: one for each stretch, the oldest first.
-        """
-        return self._overview.history(queue, seconds, slices)
+        return Counts(events, unread, unparsed, self.waiters.count(queue), oldest, newest)
 
     # Upkeep
 
@@ -348,7 +329,7 @@ class InboxStore:
         """
         with self._database.read() as connection:
             cutoff = connection.execute(self._sql.now, self._database.times()).scalar_one() - older_than
-        self._waiters.expire(cutoff)
+        self.waiters.expire(cutoff)
         removed, size = 0, min(batch, 100)
         while True:
             began = time.monotonic()
@@ -362,7 +343,7 @@ class InboxStore:
 
     def _prune_some(self, cutoff: float, batch: int) -> int:
         with self._database.write() as connection:
-            oldest: dict[str, _List[int]] = {}
+            oldest: dict[str, list[int]] = {}
             for queue, position in connection.execute(self._sql.oldest, {"cutoff": cutoff, "most": batch}):
                 oldest.setdefault(queue, []).append(position)
             for queue, positions in oldest.items():
@@ -391,77 +372,6 @@ class InboxStore:
                 return dict(connection.execute(self._sql.positions).all())
         except InboxUnavailableError:
             return None
-
-    # The lease
-
-    def lease(self, queue: str) -> Lease | None:
-        """Read who holds the lease of a queue.
-
-        :return: None where nobody does. A lease that has run out is returned too, with `expired` set: it tells who died.
-        """
-        return self._leases.read(queue)
-
-    def acquire_lease(self, queue: str, holder: str, ttl: float, *, info: Mapping[str, Any] | None = None) -> bool:
-        """Take the lease of a queue if it is free, or renew it if `holder` has it.
-
-        :param holder: one per relay, never used again by another.
-        :param ttl: seconds until it runs out unless renewed.
-        :param info: what people on call should know of the holder; small, JSON. Replaces what was there.
-        :return: whether `holder` holds it now.
-        :raises InboxUnavailableError: nobody knows; what is left of a lease that was held still counts.
-        """
-        return self._leases.acquire(queue, holder, ttl, info)
-
-    def release_lease(self, queue: str, holder: str, *, info: Mapping[str, Any] | None = None) -> bool:
-        """Give the lease back. Who had it last, and what he said of himself, stays for people on call.
-
-        :param info: what `holder` has to say at the end, as in `acquire_lease`.
-        :return: whether `holder` had it.
-        """
-        return self._leases.release(queue, holder, info)
-
-    # Cursors
-
-    def cursor(self, watcher: str, queue: str, start: int) -> int:
-        """Answer up to which position somebody has followed a queue.
-
-        :param watcher: who, unique within the queue.
-        :param start: the position at which he begins, if he is new.
-        """
-        return self._cursors.get(watcher, queue, start)
-
-    def advance_cursor(self, watcher: str, queue: str, position: int) -> bool:
-        """Move a cursor forward.
-
-        :return: whether it moved: False where it was there already, or further.
-        """
-        return self._cursors.advance(watcher, queue, position)
-
-    # Waiters
-
-    def add_waiters(self, queue: str, waiters: Sequence[Waiter]) -> None:
-        """Write down who waits; who is there already is brought up to date and keeps its `since`."""
-        self._waiters.add(queue, waiters)
-
-    def remove_waiters(self, queue: str, ids: Collection[str]) -> int:
-        """Forget waiters.
-
-        :return: how many were there.
-        """
-        return self._waiters.remove(queue, ids)
-
-    def waiters(self, queue: str, limit: int = 1000) -> _List[Waiter]:
-        """List who waits and whose deadline has not passed, the longest wait first."""
-        return self._waiters.list(queue, limit)
-
-    def awaited(self, queue: str, events: Mapping[str, str | None]) -> set[str]:
-        """Answer which events are for somebody here.
-
-        :param events: the VOD task id of each event, or None, by the event's key.
-        :return: the keys of those for whose task somebody waits whose deadline has not passed, or has read an event; and of
-            those that somebody has read, such as an event sensor or an asset watcher.
-        """
-        return self._waiters.awaited(queue, events)
 
 
 def _stored(row: Any) -> StoredEvent:

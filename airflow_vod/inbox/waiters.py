@@ -42,7 +42,7 @@ class Waiters:
             select_each((event.vod_task_id,), event.vod_task_id, "ids", *read),
         )
         self._keys_read = select_each((event.key,), event.key, "ids", *read)
-        self._list = (
+        self._longest = (
             select(table.id, table.vod_task_id, table.event_types, table.waiter, table.deadline, table.since)
             .where(table.queue == queue, in_time)
             .order_by(table.since, table.id)
@@ -51,7 +51,7 @@ class Waiters:
         self._count = select(func.count()).select_from(vod_waiter).where(table.queue == queue, in_time)
 
     def add(self, queue: str, waiters: Sequence[Waiter]) -> None:
-        """See `InboxStore.add_waiters`."""
+        """Write down who waits; who is there already is brought up to date and keeps its `since`."""
         checked_id(queue, "The name of a queue")
         # In the order of their ids, so that two who add the same ones do not block each other.
         rows = [_row(queue, waiter) for waiter in sorted(waiters, key=lambda each: each.id)]
@@ -61,7 +61,10 @@ class Waiters:
                 connection.execute(self._add, [{**row, "since": now} for row in some])
 
     def remove(self, queue: str, ids: Collection[str]) -> int:
-        """See `InboxStore.remove_waiters`."""
+        """Forget waiters.
+
+        :return: how many were there.
+        """
         removed = 0
         for some in chunks(sorted(filter(is_id, ids))):
             with self._database.write() as connection:
@@ -74,7 +77,12 @@ class Waiters:
             connection.execute(self._expire, {"cutoff": cutoff})
 
     def awaited(self, queue: str, events: Mapping[str, str | None]) -> set[str]:
-        """See `InboxStore.awaited`."""
+        """Answer which events are for somebody here.
+
+        :param events: the VOD task id of each event, or None, by the event's key.
+        :return: the keys of those for whose task somebody waits whose deadline has not passed, or has read an event; and of
+            those that somebody has read, such as an event sensor or an asset watcher.
+        """
         tasks = self._found(queue, set(filter(is_id, events.values())), *self._tasks_awaited)
         keys = self._found(queue, set(filter(is_id, events)), self._keys_read)
         return {key for key, vod_task_id in events.items() if vod_task_id in tasks or key in keys}
@@ -93,11 +101,11 @@ class Waiters:
         with self._database.read() as connection:
             return connection.execute(self._count, {"of_queue": queue} | self._database.times()).scalar_one()
 
-    def list(self, queue: str, limit: int) -> list[Waiter]:
-        """See `InboxStore.waiters`."""
+    def longest(self, queue: str, limit: int = 1000) -> list[Waiter]:
+        """List who waits and whose deadline has not passed, the longest wait first."""
         values = {"of_queue": queue, "most": limit} | self._database.times()
         with self._database.read() as connection:
-            rows = connection.execute(self._list, values).all()
+            rows = connection.execute(self._longest, values).all()
         return [
             Waiter(
                 id=row.id,

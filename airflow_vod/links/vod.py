@@ -14,8 +14,8 @@ from urllib.parse import urlencode
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink
 
+from airflow_vod.hooks.paths import URL_PREFIX, base_path
 from airflow_vod.hooks.version_compat import AIRFLOW_V_3_1_PLUS
-from airflow_vod.plugins.vod import URL_PREFIX, base_path
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -62,7 +62,7 @@ class VodEventLink(BaseOperatorLink):
         """
         page = f"{base_path()}{URL_PREFIX}/events"
         try:
-            query = urlencode({name: word for name, word in operator.events_of_interest().items() if word})
+            query = urlencode({name: word for name, word in operator.event_page_query().items() if word})
         except Exception:  # what the task is about is not an id at all: the task's own log says so
             return page
         return f"{page}?{query}" if query else page

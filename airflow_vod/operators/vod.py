@@ -91,7 +91,7 @@ class VodFileUrlsOperator(BaseOperator):
         """The settings of the application, as the connection has them."""
         return self._hook.get_settings()
 
-    def events_of_interest(self) -> dict[str, str]:
+    def event_page_query(self) -> dict[str, str]:
         """Tell what to look for on the page "VOD events": the VOD task whose files these are, of several the first."""
         about = next((result.vod_task_id or result.file_id for result in self._read), None)
         return {"search": about or (self.vod_task_id if isinstance(self.vod_task_id, str) else "")}

@@ -8,16 +8,10 @@ from __future__ import annotations
 
 import gc
 from typing import Any
-from urllib.parse import urlsplit
 
-from airflow.providers.common.compat.sdk import AirflowPlugin, conf
+from airflow.providers.common.compat.sdk import AirflowPlugin
 
-URL_PREFIX = "/tencent-vod"
-
-
-def base_path() -> str:
-    """Answer the path below which Airflow is served, such as ``/airflow``; empty for the root of its host."""
-    return urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
+from airflow_vod.hooks.paths import URL_PREFIX, base_path
 
 
 class TencentVodPlugin(AirflowPlugin):

@@ -213,14 +213,14 @@ class Relay:
         if self._lease_until == float("-inf"):
             self._inherit()
         asked_at = self.clock()
-        held = self.store.acquire_lease(self.queue, self.holder, LEASE_TTL, info=self._health())
+        held = self.store.leases.acquire(self.queue, self.holder, LEASE_TTL, info=self._health())
         self._lease_until = asked_at + LEASE_TTL if held else float("-inf")
         self._renew_at = asked_at + LEASE_RENEWAL if held else float("-inf")
         return held
 
     def _inherit(self) -> None:
         """Learn what who held the lease before has seen of the queue, because this relay writes in its place."""
-        lease = self.store.lease(self.queue)
+        lease = self.store.leases.read(self.queue)
         info = lease.info if lease else {}
         self._last_pull_at = _later(self._last_pull_at, info.get("last_pull_at"))
         self._caught_up_at = _later(self._caught_up_at, info.get("caught_up_at"))
@@ -241,7 +241,7 @@ class Relay:
         if held == float("-inf"):
             return
         try:
-            self.store.release_lease(self.queue, self.holder, info=self._health())
+            self.store.leases.release(self.queue, self.holder, info=self._health())
         except InboxError as error:
             log.warning("The lease of queue %s was not released and will run out by itself: %s", self.queue, error)
 
@@ -341,7 +341,7 @@ class Relay:
         if self.client.settings.confirm_policy == "all":
             return stored
         try:
-            awaited = self.store.awaited(self.queue, {each.event.key: _vod_task_id(each) for each in stored})
+            awaited = self.store.waiters.awaited(self.queue, {each.event.key: _vod_task_id(each) for each in stored})
         except InboxUnavailableError as error:
             log.info("%d events of queue %s are left to their next delivery: %s", len(stored), self.queue, error)
             return []

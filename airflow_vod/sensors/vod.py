@@ -35,8 +35,9 @@ from airflow_vod.exceptions import (
     VodInvalidRequestError,
     error_from_dict,
 )
-from airflow_vod.hooks.vod import DEFAULT_CONN_ID, VodHook, inbox_retention
-from airflow_vod.inbox.lookup import Findings, look, task_name, vod_task_ids
+from airflow_vod.hooks.config import inbox_retention
+from airflow_vod.hooks.vod import DEFAULT_CONN_ID, VodHook
+from airflow_vod.inbox.lookup import FinishedTasks, look, task_name, vod_task_ids
 from airflow_vod.links.vod import LINKS, push_links
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class VodSensor(BaseSensorOperator):
         """Name what is waited for."""
         raise NotImplementedError
 
-    def events_of_interest(self) -> dict[str, str]:
+    def event_page_query(self) -> dict[str, str]:
         """Tell what to look for on the page "VOD events", by the names of its fields."""
         raise NotImplementedError
 
@@ -273,14 +274,14 @@ class VodSensor(BaseSensorOperator):
         self._list_again_at = now + LISTED_FOR / 2
         name, until = task_name(context["ti"]), time.time() + LISTED_FOR + self.poke_interval
         tasks, event_types = self._waits_for()
-        self._inbox.add_waiters(self._queue, [Waiter.of(name, task, event_types, until) for task in tasks])
+        self._inbox.waiters.add(self._queue, [Waiter.of(name, task, event_types, until) for task in tasks])
 
     def _unlist_wait(self, context: Context) -> None:
         if self._list_again_at or self.reschedule:
             from airflow_vod.inbox import Waiter
 
             name = task_name(context["ti"])
-            self._inbox.remove_waiters(self._queue, [Waiter.of(name, task).id for task in self._waits_for()[0]])
+            self._inbox.waiters.remove(self._queue, [Waiter.of(name, task).id for task in self._waits_for()[0]])
 
     # What it takes
 
@@ -333,7 +334,7 @@ class VodSensor(BaseSensorOperator):
 
     def _seen_in_inbox(self) -> str:
         try:
-            lease, newest = self._inbox.lease(self._queue), self._inbox.list(self._queue, limit=1)
+            lease, newest = self._inbox.leases.read(self._queue), self._inbox.newest(self._queue, limit=1)
         except InboxError as error:
             return f"The inbox does not answer: {error}"
         if newest:
@@ -451,7 +452,7 @@ class VodTaskSensor(VodSensor):
 
     _of_interest: str | None = None
 
-    def events_of_interest(self) -> dict[str, str]:
+    def event_page_query(self) -> dict[str, str]:
         """Tell the VOD task to look for: of several the first that failed, else the first that has not ended."""
         return {"search": self._of_interest or self._vod_task_ids[0]}
 
@@ -516,7 +517,7 @@ class VodTaskSensor(VodSensor):
     def _is_there(self) -> bool:
         return self._findings().complete
 
-    def _findings(self) -> Findings:
+    def _findings(self) -> FinishedTasks:
         return look(self._inbox, self._queue, self._vod_task_ids, self._event_types)
 
     def _look(self, context: Context) -> PokeReturnValue | None:
@@ -525,21 +526,21 @@ class VodTaskSensor(VodSensor):
         :return: what the sensor returns, once every task has ended; None while one has not.
         :raises VodTaskFailedError: a task has failed.
         """
-        findings = self._findings()
-        failed = findings.failed(self.on_partial)
-        self._of_interest = next((result.vod_task_id for result in failed), next(iter(findings.missing), None))
-        if not findings.complete and not (failed and self.fail_fast):
+        found = self._findings()
+        failed = found.failed(self.on_partial)
+        self._of_interest = next((result.vod_task_id for result in failed), next(iter(found.missing), None))
+        if not found.complete and not (failed and self.fail_fast):
             return None
-        findings.mark_read(self._inbox, task_name(context["ti"]))
+        found.mark_read(self._inbox, task_name(context["ti"]))
         self._unlist_wait(context)
-        self._results = list(findings.results.values())
+        self._results = list(found.results.values())
         if failed:
             raise self._skippable(VodTaskFailedError("\n".join(_describe(result) for result in failed)))
-        for result in findings.failed("fail"):
+        for result in found.failed("fail"):
             self.log.warning("%s", _describe(result))
-        for event in findings.events.values():
+        for event in found.events.values():
             self.log.info("Found %s of VOD task %s in the inbox", event.event_type, event.vod_task_id)
-        values = findings.values()
+        values = found.values()
         return PokeReturnValue(is_done=True, xcom_value=values[0] if self._single else values)
 
     # Asking VOD itself

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import PokeReturnValue
 
-from airflow_vod.events.matching import EventMatch, seconds_of, told
-from airflow_vod.inbox.lookup import next_event, task_name
+from airflow_vod.events.matching import EventMatch, seconds_of
+from airflow_vod.inbox.lookup import event_to_dict, next_event, task_name
 from airflow_vod.sensors.vod import VodSensor
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class VodEventSensor(VodSensor):
 
     For events that have no VOD task id: an upload, a deletion, a persistence, a cast. The event is a dictionary with the
     keys ``key``, ``event_type``, ``vod_task_id``, ``file_id``, ``status``, ``queue``, ``position``, ``received_at`` (Unix
-    seconds), ``payload`` and ``result``, see `airflow_vod.events.matching.told`. The sensor takes an event as it is, also
+    seconds), ``payload`` and ``result``, see `airflow_vod.inbox.lookup.event_to_dict`. The sensor takes an event as it is, also
     one that tells of a failure.
 
     :param event_type: event type that counts, or several; None for any.
@@ -62,7 +62,7 @@ class VodEventSensor(VodSensor):
     _looked_up_to = 0
     _found: StoredEvent | None = None
 
-    def events_of_interest(self) -> dict[str, str]:
+    def event_page_query(self) -> dict[str, str]:
         """Tell the event that was found, by its ids; before that, what is known of the one that is waited for."""
         if (found := self._found) is not None:
             return {"search": found.vod_task_id or found.file_id or "", "event_type": found.event_type or ""}
@@ -100,7 +100,7 @@ class VodEventSensor(VodSensor):
         self._inbox.mark_read(event.queue, [event.position], task_name(context["ti"]))
         self._unlist_wait(context)
         self._found = event
-        return PokeReturnValue(is_done=True, xcom_value=told(event))
+        return PokeReturnValue(is_done=True, xcom_value=event_to_dict(event))
 
     def _trigger(self, context: Context, deadline: float) -> BaseTrigger:
         from airflow_vod.triggers.vod_event import VodNextEventTrigger

@@ -22,7 +22,7 @@ from airflow_vod.exceptions import (
     VodError,
     error_to_dict,
 )
-from airflow_vod.inbox.lookup import Findings, look, task_name, vod_task_ids
+from airflow_vod.inbox.lookup import FinishedTasks, look, task_name, vod_task_ids
 
 if TYPE_CHECKING:
     from airflow_vod.waiting.watch import Waiter, Watch
@@ -237,8 +237,8 @@ class VodTaskTrigger(VodWaitTrigger):
         try:
             while waiter.missing:
                 if self._unjudged and self.fail_fast:
-                    findings = await self._look(watch, list(self._unjudged))
-                    if findings.failed(self.on_partial):
+                    found = await self._look(watch, list(self._unjudged))
+                    if found.failed(self.on_partial):
                         return TriggerEvent(FOUND)
                     self._unjudged.clear()
                 if self._remaining() <= 0:
@@ -257,18 +257,18 @@ class VodTaskTrigger(VodWaitTrigger):
         """Everything is in the inbox: hand over to the worker, or end the task here if that was asked for."""
         if not self.end_from_trigger:
             return TriggerEvent(FOUND)
-        findings = await self._look(watch, vod_task_ids(self.vod_task_id))
-        if findings.failed(self.on_partial) or not findings.complete:
+        found = await self._look(watch, vod_task_ids(self.vod_task_id))
+        if found.failed(self.on_partial) or not found.complete:
             return TriggerEvent(FOUND)  # only a worker can fail a task with a reason
         try:
-            await self._push(findings.values())
+            await self._push(found.values())
         except Exception as error:
             self.log.warning("Cannot push the result from here, a worker will: %s", error)
             return TriggerEvent(FOUND)
-        await asyncio.to_thread(findings.mark_read, watch.store, self._name())
+        await asyncio.to_thread(found.mark_read, watch.store, self._name())
         return TaskSuccessEvent()
 
-    async def _look(self, watch: Watch, ids: Sequence[str]) -> Findings:
+    async def _look(self, watch: Watch, ids: Sequence[str]) -> FinishedTasks:
         return await asyncio.to_thread(look, watch.store, watch.queue, ids, self.event_types)
 
     async def _push(self, values: list[dict[str, Any]]) -> None:

@@ -104,7 +104,7 @@ class VodEventTrigger(BaseEventTrigger):
 
     Each VOD event becomes one asset event. Its payload has the keys ``key``, ``event_type``, ``vod_task_id``, ``file_id``,
     ``status``, ``queue``, ``position``, ``received_at`` (Unix seconds), ``payload`` and ``result``, see
-    `airflow_vod.events.matching.told`; the latter two are None where they would make it larger than 8 KB.
+    `airflow_vod.inbox.lookup.event_to_dict`; the latter two are None where they would make it larger than 8 KB.
 
     A new watcher begins with the events that reach the inbox after it first runs. Where it has got to is kept in the inbox,
     so nothing is missed while no triggerer runs. On Airflow 3.3 and newer an event is done with once Airflow has stored it;

@@ -18,11 +18,12 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from airflow_vod.events.matching import EventMatch, told_briefly
 from airflow_vod.exceptions import InboxError, InboxUnavailableError, VodError
+from airflow_vod.inbox.lookup import event_to_small_dict, takes
 from airflow_vod.waiting.watch import Follower, watch_of
 
 if TYPE_CHECKING:
+    from airflow_vod.events.matching import EventMatch
     from airflow_vod.inbox import InboxStore, StoredEvent
     from airflow_vod.waiting.watch import Watch
 
@@ -77,7 +78,7 @@ class Feed:
         self._renewal: asyncio.Future[bool] | None = None  # the latest
 
     async def events(self) -> AsyncIterator[tuple[dict[str, Any], int]]:
-        """Hand out events, each as `told_briefly` tells it and with its position; never ends by itself."""
+        """Hand out events, each as `event_to_small_dict` tells it and with its position; never ends by itself."""
         while True:
             try:
                 found, looked_up_to = await self._look()
@@ -124,7 +125,7 @@ class Feed:
         if watch is not None and held:
             self._lease_until = float("-inf")
             with contextlib.suppress(InboxError):
-                await asyncio.to_thread(watch.store.release_lease, self._lease, self._holder)
+                await asyncio.to_thread(watch.store.leases.release, self._lease, self._holder)
 
     @property
     def _lease(self) -> str:
@@ -142,7 +143,7 @@ class Feed:
             return [], self._position
         if not self._knows_cursor:
             newest = await asyncio.to_thread(watch.store.position, watch.queue)
-            cursor = await asyncio.to_thread(watch.store.cursor, self._watcher, watch.queue, newest)
+            cursor = await asyncio.to_thread(watch.store.cursors.get, self._watcher, watch.queue, newest)
             self._position, self._knows_cursor = max(self._position, cursor), True
         page, found = await asyncio.to_thread(self._read, watch.store, watch.queue, self._position)
         if page:
@@ -161,7 +162,7 @@ class Feed:
         self, store: InboxStore, queue: str, after: int
     ) -> tuple[list[StoredEvent], list[tuple[dict[str, Any], int]]]:
         page = store.candidates(queue, after=after, limit=_PAGE, **self._match.columns())
-        return page, [(told_briefly(each), each.position) for each in page if self._match.takes(each)]
+        return page, [(event_to_small_dict(each), each.position) for each in page if takes(self._match, each)]
 
     async def _join(self) -> Watch:
         """Follow the queue with the watch of this process, which others use too."""
@@ -191,7 +192,7 @@ class Feed:
         """Renew the lease, and do what time alone brings about."""
         now = time.monotonic()
         if self._watch is not None and now >= self._renew_at:
-            acquire = self._watch.store.acquire_lease
+            acquire = self._watch.store.leases.acquire
             self._renewal = asyncio.ensure_future(asyncio.to_thread(acquire, self._lease, self._holder, LEASE_TTL))
             held = await asyncio.shield(self._renewal)
             if held != (self._lease_until > now):
@@ -213,7 +214,7 @@ class Feed:
             return
         store, queue, position, taken = self._watch.store, self._watch.queue, self._unwritten, self._taken.copy()
         if position:
-            await asyncio.to_thread(store.advance_cursor, self._watcher, queue, position)
+            await asyncio.to_thread(store.cursors.advance, self._watcher, queue, position)
         if self._unwritten == position:
             self._unwritten = 0
         await asyncio.to_thread(store.mark_read, queue, taken, self._follower.name)

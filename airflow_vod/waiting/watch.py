@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 
 from airflow_vod import metrics
 from airflow_vod.exceptions import InboxUnavailableError
-from airflow_vod.hooks.vod import VodHook, inbox_retention, inbox_url, open_inbox
+from airflow_vod.hooks.config import inbox_retention, inbox_url, open_inbox
+from airflow_vod.hooks.vod import VodHook
 
 if TYPE_CHECKING:
     from airflow_vod.events.matching import EventMatch
@@ -385,8 +386,8 @@ class Watch:
                 until = time.time() + LISTED_FOR if isinstance(waiter, Follower) else waiter.deadline
                 present.append(WaiterRow.of(name, vod_task_id, waiter.event_types or (), until))
         try:
-            self.store.remove_waiters(self.queue, gone)
-            self.store.add_waiters(self.queue, present)
+            self.store.waiters.remove(self.queue, gone)
+            self.store.waiters.add(self.queue, present)
         except InboxUnavailableError:
             with self._lock:
                 self._changed += changed

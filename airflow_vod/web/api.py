@@ -106,7 +106,7 @@ class EventsApi:
     def queues(self) -> dict[str, Any]:
         """Tell how each queue is doing: who pulls it, since when, and how much there is."""
         store = self._inbox()
-        health = self._answers.get("queues", lambda: [_health(store, queue) for queue in store.queues()])
+        health = self._answers.get("queues", lambda: [_health(store, queue) for queue in store.overview.queues()])
         return {"now": time.time(), "queues": health, "event_types": sorted(EVENT_TYPES)}
 
     def history(
@@ -116,7 +116,9 @@ class EventsApi:
         if queue is not None and not is_id(queue):
             raise HTTPException(404, "There is no such queue.")
         store = self._inbox()
-        slices = self._answers.get((queue, hours), lambda: store.history(queue, seconds=hours * 3600, slices=_SLICES))
+        slices = self._answers.get(
+            (queue, hours), lambda: store.overview.history(queue, seconds=hours * 3600, slices=_SLICES)
+        )
         return {"now": time.time(), "hours": hours, "slices": [asdict(each) for each in slices]}
 
     def replay(self, what: Replay) -> dict[str, Any]:
@@ -158,9 +160,9 @@ def _list(store: InboxStore, filters: Filters, before: Any, limit: int) -> list[
     given = filters.model_dump(include=_COLUMNS)
     word = (filters.search or "").strip()
     if not word:
-        return store.list(**given, before=before, limit=limit)
-    by_task = store.list(**given, vod_task_id=word, before=before, limit=limit)
-    by_file = store.list(**given, file_id=word, before=before, limit=limit)
+        return store.newest(**given, before=before, limit=limit)
+    by_task = store.newest(**given, vod_task_id=word, before=before, limit=limit)
+    by_file = store.newest(**given, file_id=word, before=before, limit=limit)
     found = {event.cursor: event for event in (*by_task, *by_file)}
     return [found[cursor] for cursor in sorted(found, reverse=True)[:limit]]
 
@@ -173,7 +175,7 @@ def _all(store: InboxStore, filters: Filters, limit: int) -> Iterator[StoredEven
 
 
 def _health(store: InboxStore, queue: str) -> dict[str, Any]:
-    lease, counts = store.lease(queue), store.counts(queue)
+    lease, counts = store.leases.read(queue), store.counts(queue)
     held = lease is not None and not lease.expired
     return {
         "queue": queue,

@@ -22,8 +22,8 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from airflow_vod.exceptions import InboxError, InboxUnavailableError
+from airflow_vod.hooks.config import inbox_url, open_inbox
 from airflow_vod.hooks.server import ServerHook
-from airflow_vod.hooks.vod import inbox_url, open_inbox
 from airflow_vod.web.access import may_read, may_replay, same_site
 from airflow_vod.web.api import EventsApi, reading_router, replaying_router
 from airflow_vod.web.callbacks import callback_router

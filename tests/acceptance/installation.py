@@ -28,5 +28,5 @@ class Installation:
 
     def lease(self) -> Lease | None:
         """Answer who may pull now, if anybody may."""
-        lease = self.store.lease(self.queue)
+        lease = self.store.leases.read(self.queue)
         return None if lease is None or lease.expired else lease

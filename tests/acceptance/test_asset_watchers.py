@@ -160,7 +160,7 @@ def test_nothing_is_missed_or_repeated_around_a_restart(airflow: Airflow, vod: E
     began = time.monotonic()
     for number in range(500):
         vod.publish(event_of("SplitMediaComplete", number), SUB_APP_ID)
-    airflow.wait(lambda: inbox.cursor("splits", queue_of(vod), 0) == inbox.position(queue_of(vod)), STORING)
+    airflow.wait(lambda: inbox.cursors.get("splits", queue_of(vod), 0) == inbox.position(queue_of(vod)), STORING)
     print(f"{time.monotonic() - began:.1f} s for the first half")
     assert len(asset_events(airflow, "splits")) == 500
 
@@ -171,6 +171,6 @@ def test_nothing_is_missed_or_repeated_around_a_restart(airflow: Airflow, vod: E
     restarted = time.monotonic()
     airflow.wait(lambda: len(asset_events(airflow, "splits")) >= 1000, STORING)
     print(f"{time.monotonic() - restarted:.1f} s from the start of the triggerer for the second half")
-    airflow.wait(lambda: inbox.cursor("splits", queue_of(vod), 0) == inbox.position(queue_of(vod)), 120)
+    airflow.wait(lambda: inbox.cursors.get("splits", queue_of(vod), 0) == inbox.position(queue_of(vod)), 120)
     tasks = Counter(event["vod_task_id"] for event in asset_events(airflow, "splits"))
     assert tasks == Counter(f"task-{number}" for number in range(1000))

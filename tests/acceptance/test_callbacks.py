@@ -111,11 +111,11 @@ def test_signed_by_body_query_and_headers(airflow: Airflow, store: InboxStore) -
     assert post(airflow, f"vod_signed?{urlencode(signed)}", splice("query")) == 200
     assert post(airflow, "vod_signed", splice("headers"), in_headers) == 200
     queue = str(APPS["vod_signed"])
-    assert {event.vod_task_id for event in store.list(queue)} == {"Concat-body", "Concat-query", "Concat-headers"}
-    assert {event.source for event in store.list(queue)} == {"callback"}
-    assert all("Sign" not in event.text for event in store.list(queue))
+    assert {event.vod_task_id for event in store.newest(queue)} == {"Concat-body", "Concat-query", "Concat-headers"}
+    assert {event.source for event in store.newest(queue)} == {"callback"}
+    assert all("Sign" not in event.text for event in store.newest(queue))
     assert post(airflow, "vod_signed", splice("body") | signature()) == 200  # again: a duplicate
-    assert len(store.list(queue)) == 3
+    assert len(store.newest(queue)) == 3
 
 
 def test_a_token_in_path_or_query(airflow: Airflow, store: InboxStore) -> None:
@@ -123,14 +123,14 @@ def test_a_token_in_path_or_query(airflow: Airflow, store: InboxStore) -> None:
     assert post(airflow, f"vod_token/{TOKEN}", splice("path")) == 200
     assert post(airflow, f"vod_token?token={TOKEN}", splice("query")) == 200
     assert post(airflow, f"vod_token/{TOKEN}/more", splice("x")) == 404
-    assert len(store.list(str(APPS["vod_token"]))) == 2
+    assert len(store.newest(str(APPS["vod_token"]))) == 2
     airflow.wait(lambda: "/callbacks/vod_token" in airflow.processes["api-server"].output, 10)
     assert TOKEN not in airflow.processes["api-server"].output
 
 
 def test_what_proves_nothing_is_refused(airflow: Airflow, store: InboxStore) -> None:
     """Unsigned, expired, tampered, without configured secret, of another type, unknown: all the same 403."""
-    before = len(store.list(limit=1000))
+    before = len(store.newest(limit=1000))
     signed, late = signature(), signature(-1)
     refused = [
         ("vod_signed", splice("x")),
@@ -150,7 +150,7 @@ def test_what_proves_nothing_is_refused(airflow: Airflow, store: InboxStore) -> 
     ]
     found = {path: post(airflow, path, body) for path, body in refused}
     assert found == {path: 404 if path.endswith("/") else 403 for path, _ in refused}
-    assert len(store.list(limit=1000)) == before
+    assert len(store.newest(limit=1000)) == before
 
 
 def test_garbage_is_kept_and_refused(airflow: Airflow, store: InboxStore) -> None:
@@ -158,7 +158,7 @@ def test_garbage_is_kept_and_refused(airflow: Airflow, store: InboxStore) -> Non
     path = f"vod_token/{TOKEN}"
     assert post(airflow, path, b"\xff not JSON") == 400
     assert post(airflow, path, b"x" * (1024 * 1024 + 1)) == 413
-    [kept] = store.list(str(APPS["vod_token"]), unparsed=True)
+    [kept] = store.newest(str(APPS["vod_token"]), unparsed=True)
     assert "not JSON" in kept.body
 
 
@@ -171,14 +171,14 @@ def test_the_example_dag_by_callback(airflow: Airflow, emulator: Emulator, store
     queue = f"{emulator.host}:{emulator.port}/{SUB_APP_ID}"
     command = [sys.executable, "-m", "airflow", "dags", "test", "example_vod_concat"]
     with Process(command, airflow.environment) as dag_run:
-        airflow.wait(lambda: bool(store.waiters(queue)), 90)
+        airflow.wait(lambda: bool(store.waiters.longest(queue)), 90)
         for event in sample_events():
             emulator.publish(event, SUB_APP_ID)
         assert dag_run.wait(90) == 0, dag_run.output
         urls = [line for line in dag_run.output.splitlines() if "Publishing http://" in line]
     assert len(urls) == 2, dag_run.output
     assert all(callback.accepted for callback in emulator.callbacks)
-    assert {event.source for event in store.list(queue, limit=1000)} == {"callback"}
+    assert {event.source for event in store.newest(queue, limit=1000)} == {"callback"}
     assert (emulator.queue(SUB_APP_ID).published, emulator.queue(SUB_APP_ID).pushed) == (0, len(sample_events()))
 
 

@@ -84,7 +84,7 @@ def test_a_deferred_sensor(airflow: Airflow, vod: Emulator, inbox_url: str) -> N
     assert [airflow.xcom(DAG, run, "publish", map_index=n) for n in (0, 1)] == list(urls_of("Concat-real"))
     vod.wait_until(lambda: vod.queue(SUB_APP_ID).confirmed == 2)
     store = InboxStore.open(inbox_url)
-    assert [event.vod_task_id for event in store.list(f"127.0.0.1:{vod.port}/{SUB_APP_ID}")][::-1] == [
+    assert [event.vod_task_id for event in store.newest(f"127.0.0.1:{vod.port}/{SUB_APP_ID}")][::-1] == [
         "Concat-foreign",
         "Concat-real",
     ]

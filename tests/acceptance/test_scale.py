@@ -96,7 +96,11 @@ def death(installation: TwoTriggerers) -> Death:
     assert len(shares) == 2, f"both triggerers must have some: {shares}"
     print(f"\n{SENSORS} sensors wait after {time.monotonic() - began:.1f} s, by triggerer {shares}")
 
-    status, lease, leader = relay_status(airflow.environment), store.lease(installation.queue), installation.leader()
+    status, lease, leader = (
+        relay_status(airflow.environment),
+        store.leases.read(installation.queue),
+        installation.leader(),
+    )
     assert lease is not None
     assert leader is not None
     killed_at = publish_and_kill(installation, leader)

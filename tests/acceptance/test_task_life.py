@@ -101,12 +101,12 @@ class Lived(Installation):
 
     def awaited(self) -> list[str | None]:
         """Answer what is waited for by what the inbox says; it does not know at once of sensors that were killed."""
-        waiters = self.store.waiters(self.queue)
+        waiters = self.store.waiters.longest(self.queue)
         return [each.vod_task_id for each in waiters if not (each.vod_task_id or "").startswith("Concat-killed")]
 
     def deadline(self, vod_task_id: str) -> float:
         """Answer until when a VOD task is waited for by what the inbox says; 0 where it is not."""
-        found = (each.deadline for each in self.store.waiters(self.queue) if each.vod_task_id == vod_task_id)
+        found = (each.deadline for each in self.store.waiters.longest(self.queue) if each.vod_task_id == vod_task_id)
         return next(found, None) or 0.0
 
     def publish(self, vod_task_id: str) -> None:
@@ -322,7 +322,7 @@ def test_a_triggerer_that_is_restarted(installation: Lived) -> None:
         assert took < 30  # Airflow may take ten to find out that what it has forked is gone
         assert installation.lease() is None
         assert installation.counts().hidden == 0  # what was pulled is confirmed
-        assert len(store.list(installation.queue, limit=2 * FOREIGN)) >= installation.counts().confirmed
+        assert len(store.newest(installation.queue, limit=2 * FOREIGN)) >= installation.counts().confirmed
         publishing.result()
 
     airflow.start("triggerer.2")

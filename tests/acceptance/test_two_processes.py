@@ -76,6 +76,6 @@ def test_events_in_the_wrong_order(workers: tuple[Process, Process], mode: dict[
     assert [file["url"] for file in one["xcom"]["files"]] == list(urls_of("Concat-first"))
     assert [result["vod_task_id"] for result in other["xcom"]] == ["Concat-early", "Concat-late"]
     store = InboxStore.open(inbox_url)
-    kept = {event.vod_task_id for event in store.list()}
+    kept = {event.vod_task_id for event in store.newest()}
     store.close()
     assert kept == {"Concat-early", "Concat-foreign", "Concat-late", "Concat-first"}

@@ -23,7 +23,7 @@ LOOK = """
 import json
 from airflow.providers_manager import ProvidersManager
 from airflow.configuration import conf
-from airflow_vod.hooks.vod import inbox_url
+from airflow_vod.hooks.config import inbox_url
 
 manager = ProvidersManager()
 manager.initialize_providers_hooks()

@@ -12,7 +12,7 @@ import sys
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 
-from airflow_vod.hooks.vod import inbox_url, open_inbox
+from airflow_vod.hooks.config import inbox_url, open_inbox
 from airflow_vod.sensors.vod import VodConcatSensor
 from airflow_vod.waiting import watch as waiters
 from tests.dag_runs import run_dag

@@ -387,7 +387,7 @@ class _Campaign:
 
     def _leader(self) -> _Process | None:
         with contextlib.suppress(InboxUnavailableError):
-            lease = self.store.lease(self.queue)
+            lease = self.store.leases.read(self.queue)
             if lease is not None:
                 pid = int(lease.holder.split(":")[1])
                 return next((each for each in self.players if each.process.pid == pid), None)
@@ -431,7 +431,7 @@ class _Campaign:
     def _settle_inbox(self) -> None:
         keys: Counter[str] = Counter()
         before = None
-        while page := self.store.list(self.queue, before=before, limit=500):
+        while page := self.store.newest(self.queue, before=before, limit=500):
             before = page[-1].cursor
             for stored in page:
                 keys[stored.key] += 1

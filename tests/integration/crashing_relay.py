@@ -47,8 +47,8 @@ class Doom:
 
 def watch_steps(client: Any, store: Any, doom: Doom) -> None:
     """Put a hook before and behind every step of a relay that others can see."""
-    pull, confirm, receive, acquire = client.pull_events, client.confirm_events, store.receive, store.acquire_lease
-    release = store.release_lease
+    pull, confirm, receive, acquire = client.pull_events, client.confirm_events, store.receive, store.leases.acquire
+    release = store.leases.release
 
     def pull_events() -> Any:
         doom.at("before a pull")
@@ -81,7 +81,7 @@ def watch_steps(client: Any, store: Any, doom: Doom) -> None:
         return release(*args, **more)
 
     client.pull_events, client.confirm_events, store.receive = pull_events, confirm_events, receive_events
-    store.acquire_lease, store.release_lease = acquire_lease, release_lease
+    store.leases.acquire, store.leases.release = acquire_lease, release_lease
     _die_in_commits(store._database.engine, doom)
 
 

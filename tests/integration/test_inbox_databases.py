@@ -111,7 +111,7 @@ def test_one_of_many_gets_the_lease(open_inbox: OpenInbox) -> None:
     stores = [open_inbox(clock=clock) for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
         for _ in range(5):
-            asked = pool.map(lambda number: stores[number].acquire_lease(Q, f"holder-{number}", 10), range(8))
+            asked = pool.map(lambda number: stores[number].leases.acquire(Q, f"holder-{number}", 10), range(8))
             assert sum(asked) == 1
             clock.now += 10
 
@@ -122,13 +122,13 @@ def test_one_store_serves_many_threads(inbox: InboxStore) -> None:
     def work(number: int) -> None:
         for n in range(10):
             task = f"Concat-{number}-{n}"
-            inbox.add_waiters(Q, [Waiter(f"{number}-{n}", task)])
+            inbox.waiters.add(Q, [Waiter(f"{number}-{n}", task)])
             (received,) = inbox.receive(Q, [concat_event(task)], "pull")
             assert inbox.find(Q, [task])[task].position == received.position
-            assert inbox.awaited(Q, {"key": task}) == {"key"}
+            assert inbox.waiters.awaited(Q, {"key": task}) == {"key"}
             assert inbox.mark_read(Q, [received.position], task) == 1
-            assert inbox.remove_waiters(Q, [f"{number}-{n}"]) == 1
-            inbox.acquire_lease(Q, str(number), 0.01)
+            assert inbox.waiters.remove(Q, [f"{number}-{n}"]) == 1
+            inbox.leases.acquire(Q, str(number), 0.01)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(8)))
@@ -236,18 +236,18 @@ def test_a_writer_that_freezes_does_not_hold_up_others(
     monkeypatch.setattr(dialects, "_BOUNDS", frozen_for_long)
     url = postgresql.inbox()
     frozen, other = InboxStore.open(url), InboxStore.open(url)
-    frozen.acquire_lease(Q, "frozen", 0.1)
+    frozen.leases.acquire(Q, "frozen", 0.1)
 
     def freeze() -> None:
         with frozen._database.write() as connection:
             connection.execute(text("UPDATE vod_lease SET expires_at = expires_at"))
-            assert other.acquire_lease(Q, "other", 60)
+            assert other.leases.acquire(Q, "other", 60)
             connection.execute(text("UPDATE vod_lease SET expires_at = 0"))
 
     time.sleep(0.2)
     with pytest.raises(InboxUnavailableError):
         freeze()
-    lease = other.lease(Q)
+    lease = other.leases.read(Q)
     assert lease is not None
     assert lease.holder == "other"
     frozen.close()
@@ -454,14 +454,14 @@ def test_every_lookup_goes_by_an_index(open_inbox: OpenInbox, database: str, sta
         "receive": lambda: inbox.receive(Q, [concat_event(f"New-{n}") for n in range(50)], "pull"),
         "headers_after": lambda: inbox.headers_after(Q, ROWS - 100, 1000),
         "get": lambda: inbox.get(Q, 7),
-        "list": lambda: inbox.list(limit=50),
-        "list of a queue": lambda: inbox.list(Q, limit=50),
-        "list before": lambda: inbox.list(before=cursor, limit=50),
-        "list of a task": lambda: inbox.list(vod_task_id="Concat-77"),
-        "list of a file": lambda: inbox.list(file_id="77"),
-        "list of a type": lambda: inbox.list(event_type="FileDeleted", before=cursor, limit=50),
-        "list unread": lambda: inbox.list(unread=True, limit=50),
-        "list unparsed": lambda: inbox.list(unparsed=True, limit=50),
+        "list": lambda: inbox.newest(limit=50),
+        "list of a queue": lambda: inbox.newest(Q, limit=50),
+        "list before": lambda: inbox.newest(before=cursor, limit=50),
+        "list of a task": lambda: inbox.newest(vod_task_id="Concat-77"),
+        "list of a file": lambda: inbox.newest(file_id="77"),
+        "list of a type": lambda: inbox.newest(event_type="FileDeleted", before=cursor, limit=50),
+        "list unread": lambda: inbox.newest(unread=True, limit=50),
+        "list unparsed": lambda: inbox.newest(unparsed=True, limit=50),
         "mark_read": lambda: inbox.mark_read(Q, range(990, 1010), "reader"),
         "prune": lambda: inbox.prune(ROWS - 100, batch=60),
     }
@@ -495,4 +495,4 @@ def test_prune_works_in_short_transactions(open_inbox: OpenInbox) -> None:
     event.listen(inbox._database.engine, "commit", commits.append)
     assert inbox.prune(0, batch=1500) == ROWS
     assert len(commits) >= ROWS // 1500
-    assert inbox.list() == []
+    assert inbox.newest() == []

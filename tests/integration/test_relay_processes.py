@@ -154,10 +154,10 @@ def test_a_process_that_ends_while_it_waits(vod: Emulator, start: Start, inbox_u
     counts = vod.queue(SUB_APP_ID)
     assert counts.hidden == 0
     store = InboxStore.open(inbox_url)
-    [queue] = {event.queue for event in store.list()}
-    assert len(store.list()) == counts.confirmed > 0
-    assert store.waiters(queue) == []
-    lease = store.lease(queue)
+    [queue] = {event.queue for event in store.newest()}
+    assert len(store.newest()) == counts.confirmed > 0
+    assert store.waiters.longest(queue) == []
+    lease = store.leases.read(queue)
     assert lease is not None
     assert lease.expired
     store.close()

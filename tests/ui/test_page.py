@@ -87,7 +87,7 @@ def test_how_far_behind(
     store.receive(queue, [read_event(splice(f"Concat-{queue}"))], "pull")
     now = time.time()
     info = {name: now + value if value is not None and value < 0 else value for name, value in says.items()}
-    store.acquire_lease(queue, "relay-1", 600, info=info)
+    store.leases.acquire(queue, "relay-1", 600, info=info)
     card = page.locator(".card", has_text=f"Queue {queue}")
     for name, text in (("In VOD's queue", in_queue), ("Caught up", caught_up)):
         fact = card.locator(f'dt:text-is("{name}") + dd')
@@ -152,7 +152,7 @@ def test_an_event_opens_by_keyboard_and_is_replayed(page: Page, store: InboxStor
     expect(dialog.locator("#detail-status")).to_contain_text("Replayed")
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
-    [event] = store.list(vod_task_id="Concat-replay")
+    [event] = store.newest(vod_task_id="Concat-replay")
     assert event.position > received.position
     assert event.read_by is None
 
@@ -200,7 +200,7 @@ def test_pages_and_export(page: Page, store: InboxStore) -> None:
     with page.expect_download() as download:
         page.get_by_role("link", name="Export").click()
     lines = download.value.path().read_text().splitlines()
-    assert len(lines) == len(store.list(limit=1000))
+    assert len(lines) == len(store.newest(limit=1000))
     assert json.loads(lines[0])["vod_task_id"] == "Concat-many-119"
 
 

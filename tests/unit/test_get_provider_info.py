@@ -16,6 +16,7 @@ from airflow.sdk import BaseOperator, BaseOperatorLink, BaseSensorOperator
 from airflow.triggers.base import BaseTrigger
 
 from airflow_vod.get_provider_info import get_provider_info
+from airflow_vod.hooks import config
 from airflow_vod.hooks import vod as hooks
 from airflow_vod.hooks.vod import VodHook
 from airflow_vod.links import vod as links
@@ -96,7 +97,7 @@ def test_the_form_has_every_field() -> None:
 def test_every_option_that_is_read_is_declared() -> None:
     """The options that the hook reads are declared, the URL of the inbox as sensitive."""
     options: dict[str, Any] = INFO["config"]["tencent_vod"]["options"]
-    source = inspect.getsource(hooks)
+    source = inspect.getsource(config)
     assert {name for name in options if f'"{name}"' in source} == set(options)
     assert source.count('"tencent_vod", "') == len(options)
     assert options["inbox_sql_alchemy_conn"]["sensitive"]

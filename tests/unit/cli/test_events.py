@@ -10,7 +10,7 @@ import pytest
 
 from airflow_vod import cli
 from airflow_vod.cli import events as events_cli
-from airflow_vod.hooks.vod import open_inbox
+from airflow_vod.hooks.config import open_inbox
 from airflow_vod.inbox import InboxStore
 from tests.airflow_fixtures import INBOX_OPTION
 from tests.samples import concat_event, procedure_event, unparsed_event

@@ -24,7 +24,7 @@ def handlers() -> Iterator[None]:
 
 def test_a_wrong_key_shows_at_once(vod: Vod, capsys: pytest.CaptureFixture[str]) -> None:
     """Also where another process pulls: not only when this one is to take over."""
-    vod.store.acquire_lease(vod.queue, "another", 600)
+    vod.store.leases.acquire(vod.queue, "another", 600)
     vod.connect(password="wrong")
     assert cli.main(["relay", "run"]) == 1
     assert "AuthFailure" in capsys.readouterr().err
@@ -43,4 +43,4 @@ def test_a_permission_that_is_missing_is_none_of_its_business(vod: Vod) -> None:
     thread.start()
     assert cli.main(["relay", "run"]) == 0
     thread.join()
-    assert len(vod.store.list(vod.queue)) == 1
+    assert len(vod.store.newest(vod.queue)) == 1

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from airflow_vod.events.matching import NAMES, SMALL, EventMatch, seconds_of, told, told_briefly
+from airflow_vod.events.matching import NAMES, EventMatch, seconds_of
 from airflow_vod.events.parse import VodEvent, parse_event
 from airflow_vod.exceptions import VodSettingsError
 from airflow_vod.inbox import EventHeader, InboxStore, StoredEvent
+from airflow_vod.inbox.lookup import SMALL, event_to_dict, event_to_small_dict, takes
 
 UPLOAD = parse_event(
     {
@@ -200,7 +201,7 @@ def stored(tmp_path: Path) -> StoredEvent:
 
 def test_an_event_is_told(stored: StoredEvent) -> None:
     """Who waited gets the event under stable keys, as plain JSON, and the result of a finished VOD task."""
-    event = told(stored)
+    event = event_to_dict(stored)
     assert json.loads(json.dumps(event)) == event
     assert {name: event[name] for name in event if name not in ("payload", "result")} == {
         "key": EDIT.key,
@@ -214,7 +215,7 @@ def test_an_event_is_told(stored: StoredEvent) -> None:
     }
     assert event["payload"] == EDIT.payload
     assert event["result"]["outcome"] == "succeeded"
-    assert told_briefly(stored) == event
+    assert event_to_small_dict(stored) == event
 
 
 def test_a_large_event_is_told_briefly(tmp_path: Path) -> None:
@@ -224,20 +225,20 @@ def test_a_large_event_is_told_briefly(tmp_path: Path) -> None:
     store.receive("queue", [large], "pull")
     found = store.get("queue", 1)
     assert found is not None
-    event = told_briefly(found)
+    event = event_to_small_dict(found)
     assert event["payload"] is None
     assert event["key"] == large.key
     assert len(json.dumps(event)) < SMALL
     again = store.get(event["queue"], event["position"])
     assert again is not None
-    assert told(again)["payload"] == large.payload
+    assert event_to_dict(again)["payload"] == large.payload
     store.close()
 
 
 def test_what_cannot_be_read_does_not_count(stored: StoredEvent) -> None:
     """An event that an older version could read and this one cannot holds nobody up."""
-    assert EventMatch.of().takes(stored)
-    assert not EventMatch.of().takes(replace(stored, text='"no event"'))
+    assert takes(EventMatch.of(), stored)
+    assert not takes(EventMatch.of(), replace(stored, text='"no event"'))
 
 
 def test_every_name_works() -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from airflow_vod.emulator import Emulator, EmulatorOptions
 from airflow_vod.exceptions import VodAuthenticationError, VodSettingsError
-from airflow_vod.hooks.vod import VodHook, inbox_retention, inbox_url
+from airflow_vod.hooks.config import inbox_retention, inbox_url
+from airflow_vod.hooks.vod import VodHook
 from airflow_vod.tencent.settings import VodSettings
 from tests import airflow_home
 

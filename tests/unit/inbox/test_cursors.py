@@ -14,27 +14,27 @@ from airflow_vod.inbox import InboxStore
 
 def test_a_cursor_begins_where_it_is_told(inbox: InboxStore, open_inbox: Callable[..., InboxStore]) -> None:
     """The first call makes the cursor; later ones answer where it is, in any process, whatever they would begin with."""
-    assert inbox.cursor("watcher", "queue", 7) == 7
-    assert inbox.cursor("watcher", "queue", 9) == 7
-    assert open_inbox().cursor("watcher", "queue", 9) == 7
-    assert inbox.cursor("Watcher", "queue", 1) == 1
-    assert inbox.cursor("watcher", "other", 2) == 2
+    assert inbox.cursors.get("watcher", "queue", 7) == 7
+    assert inbox.cursors.get("watcher", "queue", 9) == 7
+    assert open_inbox().cursors.get("watcher", "queue", 9) == 7
+    assert inbox.cursors.get("Watcher", "queue", 1) == 1
+    assert inbox.cursors.get("watcher", "other", 2) == 2
 
 
 def test_a_cursor_only_moves_forward(inbox: InboxStore) -> None:
     """Who comes late, or moves a cursor that does not exist, changes nothing and is told so."""
-    inbox.cursor("watcher", "queue", 5)
-    moves = [inbox.advance_cursor("watcher", "queue", to) for to in (7, 7, 6, 8)]
+    inbox.cursors.get("watcher", "queue", 5)
+    moves = [inbox.cursors.advance("watcher", "queue", to) for to in (7, 7, 6, 8)]
     assert moves == [True, False, False, True]
-    assert inbox.cursor("watcher", "queue", 0) == 8
-    assert not inbox.advance_cursor("nobody", "queue", 9)
-    assert inbox.cursor("nobody", "queue", 0) == 0
+    assert inbox.cursors.get("watcher", "queue", 0) == 8
+    assert not inbox.cursors.advance("nobody", "queue", 9)
+    assert inbox.cursors.get("nobody", "queue", 0) == 0
 
 
 def test_of_many_who_begin_at_once_one_decides(inbox: InboxStore) -> None:
     """Those who make the same cursor at the same time all get the same answer."""
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda start: inbox.cursor("watcher", "queue", start), range(8)))
+        answers = list(pool.map(lambda start: inbox.cursors.get("watcher", "queue", start), range(8)))
     assert len(set(answers)) == 1
 
 
@@ -42,14 +42,14 @@ def test_of_many_who_begin_at_once_one_decides(inbox: InboxStore) -> None:
 def test_names_are_checked(inbox: InboxStore, name: str) -> None:
     """What could not be stored as it is, is refused."""
     with pytest.raises(InboxError):
-        inbox.cursor(name, "queue", 0)
+        inbox.cursors.get(name, "queue", 0)
 
 
 def test_a_cursor_outlives_pruning(inbox: InboxStore) -> None:
     """However old, a cursor is kept: without it everything would begin anew."""
-    inbox.cursor("watcher", "queue", 5)
+    inbox.cursors.get("watcher", "queue", 5)
     inbox.prune(-3600)
-    assert inbox.cursor("watcher", "queue", 0) == 5
+    assert inbox.cursors.get("watcher", "queue", 0) == 5
 
 
 def upload(file_id: str) -> VodEvent:

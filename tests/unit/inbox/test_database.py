@@ -119,7 +119,7 @@ def test_locked_file_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(InboxUnavailableError, match="locked"):
         store.receive("queue", [concat_event("Concat-1")], "pull")
     with pytest.raises(InboxUnavailableError, match="locked"):
-        store.acquire_lease("queue", "holder", 10)
+        store.leases.acquire("queue", "holder", 10)
     assert store.find("queue", ["Concat-1"]) == {}
     other.execute("ROLLBACK")
     assert not store.receive("queue", [concat_event("Concat-1")], "pull")[0].duplicate

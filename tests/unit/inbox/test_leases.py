@@ -20,36 +20,36 @@ def test_one_holder_at_a_time(open_inbox: OpenInbox) -> None:
     """Who asks second does not get it until the first has given it back or let it run out."""
     clock = Clock()
     inbox = open_inbox(clock=clock)
-    assert inbox.lease(Q) is None
-    assert inbox.acquire_lease(Q, "first", 12)
-    assert not inbox.acquire_lease(Q, "second", 12)
+    assert inbox.leases.read(Q) is None
+    assert inbox.leases.acquire(Q, "first", 12)
+    assert not inbox.leases.acquire(Q, "second", 12)
     clock.now += 11.9
-    assert not inbox.acquire_lease(Q, "second", 12)
+    assert not inbox.leases.acquire(Q, "second", 12)
     clock.now += 0.1
-    assert inbox.acquire_lease(Q, "second", 12)
-    assert not inbox.acquire_lease(Q, "first", 12)
-    assert not inbox.release_lease(Q, "first")
-    assert inbox.release_lease(Q, "second")
-    assert not inbox.release_lease(Q, "second")
-    assert inbox.acquire_lease(Q, "first", 12)
+    assert inbox.leases.acquire(Q, "second", 12)
+    assert not inbox.leases.acquire(Q, "first", 12)
+    assert not inbox.leases.release(Q, "first")
+    assert inbox.leases.release(Q, "second")
+    assert not inbox.leases.release(Q, "second")
+    assert inbox.leases.acquire(Q, "first", 12)
 
 
 def test_a_clock_that_is_set_back(open_inbox: OpenInbox) -> None:
     """The lease of a holder that died before that keeps nobody out for longer than any lease lasts."""
     clock = Clock()
     inbox = open_inbox(clock=clock)
-    assert inbox.acquire_lease(Q, "dead", 12)
+    assert inbox.leases.acquire(Q, "dead", 12)
     clock.now -= 3600
-    assert inbox.acquire_lease(Q, "other", 12)
-    assert not inbox.acquire_lease(Q, "dead", 12)
+    assert inbox.leases.acquire(Q, "other", 12)
+    assert not inbox.leases.acquire(Q, "dead", 12)
 
 
 def test_who_held_it_last(open_inbox: OpenInbox) -> None:
     """A lease that was given back still tells who had it, and what he said of himself."""
     inbox = open_inbox()
-    inbox.acquire_lease(Q, "holder", 60, info={"pulls": 1})
-    inbox.release_lease(Q, "holder")
-    lease = inbox.lease(Q)
+    inbox.leases.acquire(Q, "holder", 60, info={"pulls": 1})
+    inbox.leases.release(Q, "holder")
+    lease = inbox.leases.read(Q)
     assert lease is not None
     assert (lease.expired, lease.holder, lease.info) == (True, "holder", {"pulls": 1})
 
@@ -59,30 +59,30 @@ def test_renewal_keeps_the_beginning(open_inbox: OpenInbox) -> None:
     clock = Clock()
     inbox = open_inbox(clock=clock)
     began = clock.now
-    inbox.acquire_lease(Q, "holder", 12, info={"pulls": 1})
+    inbox.leases.acquire(Q, "holder", 12, info={"pulls": 1})
     clock.now += 10
-    assert inbox.acquire_lease(Q, "holder", 12, info={"pulls": 2})
-    assert inbox.lease(Q) == Lease(Q, "holder", began, clock.now + 12, False, {"pulls": 2})
+    assert inbox.leases.acquire(Q, "holder", 12, info={"pulls": 2})
+    assert inbox.leases.read(Q) == Lease(Q, "holder", began, clock.now + 12, False, {"pulls": 2})
     clock.now += 20
-    expired = inbox.lease(Q)
+    expired = inbox.leases.read(Q)
     assert expired is not None
     assert expired.expired
-    assert inbox.acquire_lease(Q, "holder", 12)
-    assert inbox.lease(Q) == Lease(Q, "holder", clock.now, clock.now + 12, False, {})
+    assert inbox.leases.acquire(Q, "holder", 12)
+    assert inbox.leases.read(Q) == Lease(Q, "holder", clock.now, clock.now + 12, False, {})
 
 
 def test_leases_of_queues_are_apart(inbox: InboxStore) -> None:
     """Each queue has its own."""
-    assert inbox.acquire_lease("a", "one", 60)
-    assert inbox.acquire_lease("b", "two", 60)
-    assert not inbox.release_lease("b", "one")
+    assert inbox.leases.acquire("a", "one", 60)
+    assert inbox.leases.acquire("b", "two", 60)
+    assert not inbox.leases.release("b", "one")
 
 
 def test_database_tells_the_time(inbox: InboxStore) -> None:
     """Without a clock of its own, a store writes Unix seconds of the database, at the precision of a float."""
     before = time.time()
-    inbox.acquire_lease(Q, "holder", 60)
-    lease = inbox.lease(Q)
+    inbox.leases.acquire(Q, "holder", 60)
+    lease = inbox.leases.read(Q)
     assert lease is not None
     assert before - 2 < lease.acquired_at < time.time() + 2
     assert lease.expires_at == pytest.approx(lease.acquired_at + 60, abs=1e-3)
@@ -108,12 +108,12 @@ def test_half_a_lease_cannot_be_written(inbox_url: str) -> None:
 def test_info_is_small_json(inbox: InboxStore, info: dict[str, object]) -> None:
     """What is no small JSON is refused by name, and the lease is not taken."""
     with pytest.raises(InboxError, match="info of a lease"):
-        inbox.acquire_lease(Q, "holder", 60, info=info)
-    assert inbox.lease(Q) is None
+        inbox.leases.acquire(Q, "holder", 60, info=info)
+    assert inbox.leases.read(Q) is None
 
 
 @pytest.mark.parametrize("holder", ["", "\0", "h" * 256])
 def test_holder_has_a_name(inbox: InboxStore, holder: str) -> None:
     """A holder that cannot be told from others is refused."""
     with pytest.raises(InboxError, match="holder"):
-        inbox.acquire_lease(Q, holder, 60)
+        inbox.leases.acquire(Q, holder, 60)

@@ -159,7 +159,7 @@ class InboxModel(RuleBasedStateMachine):
         held_by, since, until = self.leases.get(queue, (None, 0.0, 0.0))
         over = until <= self.clock.now
         free = held_by is None or held_by == holder or over
-        assert self.store.acquire_lease(queue, holder, ttl, info={"ttl": ttl}) == free
+        assert self.store.leases.acquire(queue, holder, ttl, info={"ttl": ttl}) == free
         if free:
             began = since if held_by == holder and not over else self.clock.now
             self.leases[queue] = (holder, began, self.clock.now + ttl)
@@ -169,7 +169,7 @@ class InboxModel(RuleBasedStateMachine):
         """Only its holder gives a lease back, once, even one that has run out; who it was stays known."""
         held_by, since, until = self.leases.get(queue, (None, 0.0, 0.0))
         held = held_by == holder and until > 0
-        assert self.store.release_lease(queue, holder) == held
+        assert self.store.leases.release(queue, holder) == held
         if held:
             self.leases[queue] = (holder, since, 0.0)
 
@@ -185,7 +185,7 @@ class InboxModel(RuleBasedStateMachine):
         """A waiter that comes again is brought up to date, and keeps the time when it first came."""
         deadline = None if seconds is None else self.clock.now + seconds
         waiters = [Waiter(each, task, ("ConcatComplete",), f"waiter {each}", deadline) for each in ids]
-        self.store.add_waiters(queue, waiters)
+        self.store.waiters.add(queue, waiters)
         for each in waiters:
             before = self.waiters.get((queue, each.id))
             since = before.since if before else self.clock.now
@@ -195,7 +195,7 @@ class InboxModel(RuleBasedStateMachine):
     def give_up(self, queue: str, ids: set[str]) -> None:
         """Waiters that are there go."""
         there = [each for each in ids if (queue, each) in self.waiters]
-        assert self.store.remove_waiters(queue, ids) == len(there)
+        assert self.store.waiters.remove(queue, ids) == len(there)
         for each in there:
             del self.waiters[queue, each]
 
@@ -209,7 +209,7 @@ class InboxModel(RuleBasedStateMachine):
         tasks = {each.vod_task_id for each in self._waiting_for(queue)} | {row["task"] for row in read} - {None}
         keys = {row["key"] for row in read}
         expected = {key for key, task in events.items() if task in tasks or key in keys}
-        assert self.store.awaited(queue, events) == expected
+        assert self.store.waiters.awaited(queue, events) == expected
 
     # Time
 
@@ -241,7 +241,7 @@ class InboxModel(RuleBasedStateMachine):
                 each.received_at,
                 (each.read_at, each.read_by) if each.read_by else None,
             )
-            for each in self.store.list(limit=1000)
+            for each in self.store.newest(limit=1000)
         }
         assert listed == {
             (queue, position): tuple(
@@ -255,11 +255,11 @@ class InboxModel(RuleBasedStateMachine):
     def leases_and_waiters_agree(self) -> None:
         """The lease has its holder and its times, and every waiter in time is there as it last said."""
         for queue in QUEUES:
-            lease = self.store.lease(queue)
+            lease = self.store.leases.read(queue)
             expected = self.leases.get(queue)
             assert (lease and (lease.holder, lease.acquired_at, lease.expires_at)) == expected
             assert lease is None or lease.expired == (lease.expires_at <= self.clock.now)
-            assert set(self.store.waiters(queue)) == self._waiting_for(queue)
+            assert set(self.store.waiters.longest(queue)) == self._waiting_for(queue)
 
     def _waiting_for(self, queue: str) -> set[Waiter]:
         now = self.clock.now

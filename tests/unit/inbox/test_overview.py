@@ -25,11 +25,11 @@ def test_the_outcome_is_stored_and_found(inbox: InboxStore) -> None:
     good, partly, bad = (parse_event(splice(*each)) for each in (("a", 0), ("b", 0, 4), ("c", 4, 4)))
     events = [good, partly, bad, procedure_event("d", "PROCESSING"), unparsed_event()]
     inbox.receive("q", events, "pull")
-    stored = {each.vod_task_id: each.outcome for each in inbox.list("q")}
+    stored = {each.vod_task_id: each.outcome for each in inbox.newest("q")}
     assert stored == {"a": "succeeded", "b": "partly_failed", "c": "failed", "d": None, None: None}
     for outcome, task in (("succeeded", "a"), ("partly_failed", "b"), ("failed", "c")):
-        assert [each.vod_task_id for each in inbox.list(outcome=outcome)] == [task]
-    assert inbox.list(outcome="no such word") == []
+        assert [each.vod_task_id for each in inbox.newest(outcome=outcome)] == [task]
+    assert inbox.newest(outcome="no such word") == []
 
 
 def test_failures_are_found_by_their_index(open_inbox: Open, inbox_url: str) -> None:
@@ -38,7 +38,7 @@ def test_failures_are_found_by_their_index(open_inbox: Open, inbox_url: str) -> 
     statements: list[str] = []
     store = open_inbox()
     event.listen(store._database.engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
-    assert store.list(outcome="failed") == []
+    assert store.newest(outcome="failed") == []
     store.close()
     assert "outcome <> 'succeeded' ORDER BY" in statements[-1]
     if engine.dialect.name == "sqlite":
@@ -63,19 +63,19 @@ def test_history_adds_up(open_inbox: Open) -> None:
     clock.now += 59
     store.receive("q", [concat_event("late")], "pull")
     clock.now += 1
-    first, second = store.history("q", seconds=100.0, slices=2)
+    first, second = store.overview.history("q", seconds=100.0, slices=2)
     assert (first.events, first.failed, first.mean_wait, first.longest_wait) == (3, 1, 20.0, 30.0)
     assert (second.events, second.failed, second.mean_wait) == (1, 0, None)
     assert second.start - first.start == pytest.approx(50.0)
-    assert sum(each.events for each in store.history(seconds=100.0, slices=4)) == 5
+    assert sum(each.events for each in store.overview.history(seconds=100.0, slices=4)) == 5
 
 
 def test_queues_are_named(inbox: InboxStore) -> None:
     """Every queue of which anything came is named, and no other."""
-    assert inbox.queues() == []
+    assert inbox.overview.queues() == []
     inbox.receive("b", [concat_event("1")], "pull")
     inbox.receive("a", [concat_event("1")], "pull")
-    assert inbox.queues() == ["a", "b"]
+    assert inbox.overview.queues() == ["a", "b"]
 
 
 def test_a_replayed_event_comes_again(open_inbox: Open) -> None:
@@ -101,7 +101,7 @@ def test_there_is_nothing_to_replay(inbox: InboxStore) -> None:
     inbox.receive("q", [concat_event("a")], "pull")
     assert inbox.replay("q", 7) is None
     assert inbox.replay("other", 1) is None
-    assert inbox.queues() == ["q"]
+    assert inbox.overview.queues() == ["q"]
 
 
 def test_a_replay_wakes_those_who_wait(inbox: InboxStore) -> None:

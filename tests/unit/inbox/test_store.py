@@ -38,10 +38,10 @@ def test_second_copy_changes_nothing(inbox: InboxStore) -> None:
     """A redelivery, also by another road, is answered as a duplicate and leaves no trace."""
     event = concat_event("Concat-1")
     (first,) = inbox.receive(Q, [event], "pull")
-    before = inbox.list(Q)
+    before = inbox.newest(Q)
     (second,) = inbox.receive(Q, [event], "callback")
     assert (second.duplicate, second.position) == (True, first.position)
-    assert inbox.list(Q) == before
+    assert inbox.newest(Q) == before
     assert inbox.position(Q) == first.position
 
 
@@ -77,7 +77,7 @@ def test_queues_are_apart(inbox: InboxStore) -> None:
     assert inbox.find("b", ["Concat-1"]) == {}
     assert inbox.position("b") == 0
     assert inbox.receive("b", [event], "pull")[0].duplicate is False
-    assert [each.queue for each in inbox.list()] == ["b", "a"]
+    assert [each.queue for each in inbox.newest()] == ["b", "a"]
 
 
 def test_find_gives_the_first_finished_event(inbox: InboxStore) -> None:
@@ -102,8 +102,8 @@ def test_ids_compare_exactly(inbox: InboxStore, other: str) -> None:
     """Neither case, nor accents, nor spaces are overlooked."""
     inbox.receive(Q, [concat_event("Concat-A")], "pull")
     assert inbox.find(Q, [other]) == {}
-    assert inbox.list(vod_task_id=other) == []
-    assert inbox.awaited(Q, {"key": other}) == set()
+    assert inbox.newest(vod_task_id=other) == []
+    assert inbox.waiters.awaited(Q, {"key": other}) == set()
 
 
 @pytest.mark.parametrize("odd", ["", "\0", "a\0b", "\ud800", "x" * 256, "a\nb"])
@@ -111,10 +111,10 @@ def test_impossible_ids_are_not_found(inbox: InboxStore, odd: str) -> None:
     """An id that cannot be in the inbox is just not there, whatever the database thinks of its characters."""
     inbox.receive(Q, [concat_event("Concat-A")], "pull")
     assert inbox.find(Q, [odd, "Concat-A"]).keys() == {"Concat-A"}
-    assert inbox.list(vod_task_id=odd) == []
-    assert inbox.list(file_id=odd) == []
-    assert inbox.awaited(Q, {"key": odd}) == set()
-    assert inbox.remove_waiters(Q, [odd]) == 0
+    assert inbox.newest(vod_task_id=odd) == []
+    assert inbox.newest(file_id=odd) == []
+    assert inbox.waiters.awaited(Q, {"key": odd}) == set()
+    assert inbox.waiters.remove(Q, [odd]) == 0
 
 
 @pytest.mark.parametrize("odd", ["", "\0", "x" * 256, "a\nb"])
@@ -135,7 +135,7 @@ def test_unparsed_event_is_kept(inbox: InboxStore) -> None:
     event = unparsed_event({"EventType": "ConcatComplete"})
     inbox.receive(Q, [event], "callback")
     assert inbox.receive(Q, [event], "callback")[0].duplicate
-    (stored,) = inbox.list(unparsed=True)
+    (stored,) = inbox.newest(unparsed=True)
     assert (stored.error, stored.body, stored.event_type) == (event.error, event.raw, "ConcatComplete")
     assert (stored.finished, stored.vod_task_id) == (False, None)
     with pytest.raises(EventParseError):
@@ -158,7 +158,7 @@ def test_untrusted_values_are_stored(inbox: InboxStore, raw: object) -> None:
     """No body, error or type, however strange or large, is refused by a database."""
     event = UnparsedEvent(key="0" * 64, raw=raw, error="\0\ud800" + "e" * 10_000, event_type="\0" * 300)
     assert inbox.receive(Q, [event], "callback")[0].duplicate is False
-    (stored,) = inbox.list(unparsed=True)
+    (stored,) = inbox.newest(unparsed=True)
     assert stored.body is not None
     assert stored.event_type is None
     assert stored.error
@@ -172,7 +172,7 @@ def test_nesting_without_end_is_stored(inbox: InboxStore) -> None:
     for _ in range(100_000):
         raw = [raw]
     inbox.receive(Q, [UnparsedEvent(key="0" * 64, raw=raw, error="deep", event_type=None)], "callback")
-    (stored,) = inbox.list(unparsed=True)
+    (stored,) = inbox.newest(unparsed=True)
     assert "RecursionError" in stored.body
 
 
@@ -185,14 +185,14 @@ def test_event_that_is_too_large_is_kept_in_part(inbox: InboxStore) -> None:
     )
     inbox.receive(Q, [huge, concat_event("Concat-2")], "pull")
     assert inbox.find(Q, ["Concat-1", "Concat-2"]).keys() == {"Concat-2"}
-    (stored,) = inbox.list(unparsed=True)
+    (stored,) = inbox.newest(unparsed=True)
     assert "larger" in str(stored.error)
 
 
 def test_long_status_is_cut(inbox: InboxStore) -> None:
     """A status is a word; a longer one does not keep the event out."""
     inbox.receive(Q, [procedure_event("task", "S" * 200)], "pull")
-    assert inbox.list()[0].status == "S" * 64
+    assert inbox.newest()[0].status == "S" * 64
 
 
 def test_headers_after_a_position(inbox: InboxStore) -> None:
@@ -217,7 +217,7 @@ def test_get_by_position(inbox: InboxStore) -> None:
 
 def _all_pages(inbox: InboxStore, limit: int, queue: str | None = None) -> list[StoredEvent]:
     listed: list[StoredEvent] = []
-    while page := inbox.list(queue, before=listed[-1].cursor if listed else None, limit=limit):
+    while page := inbox.newest(queue, before=listed[-1].cursor if listed else None, limit=limit):
         listed += page
     return listed
 
@@ -238,7 +238,7 @@ def test_list_is_paged_by_key(open_inbox: OpenInbox) -> None:
     assert [each.key for each in _all_pages(inbox, 3, "queue-1")] == [e.key for e in listed if e.queue == "queue-1"]
     cursor = listed[4].cursor
     inbox.receive("queue-0", [concat_event("Concat-new")], "pull")
-    assert inbox.list(before=cursor, limit=5) == listed[5:10]
+    assert inbox.newest(before=cursor, limit=5) == listed[5:10]
 
 
 def test_list_filters(inbox: InboxStore) -> None:
@@ -249,7 +249,7 @@ def test_list_filters(inbox: InboxStore) -> None:
     inbox.mark_read(Q, [positions[one.key]], "reader")
 
     def keys(**filters: object) -> set[str]:
-        return {each.key for each in inbox.list(**filters)}  # type: ignore[arg-type]
+        return {each.key for each in inbox.newest(**filters)}  # type: ignore[arg-type]
 
     assert keys(event_type="ConcatComplete") == {one.key}
     assert keys(vod_task_id="1-Procedure-1") == {two.key}
@@ -290,7 +290,7 @@ def test_prune_goes_by_age_alone(open_inbox: OpenInbox) -> None:
     (young,) = inbox.receive(Q, [concat_event("Concat-young")], "pull")
     assert inbox.prune(101, batch=4) == 0
     assert inbox.prune(99, batch=4) == 27
-    assert [each.position for each in inbox.list()] == [young.position]
+    assert [each.position for each in inbox.newest()] == [young.position]
     assert inbox.prune(99, batch=4) == 0
     inbox.prune(-1)
     assert inbox.receive(Q, [concat_event("Concat-next")], "pull")[0].position > young.position

@@ -114,7 +114,7 @@ def drained(vod: Emulator, number: int) -> Callable[[], bool]:
 
 def free(running: Running) -> bool:
     """Whether nobody holds the lease."""
-    lease = running.store.lease(running.relay.queue)
+    lease = running.store.leases.read(running.relay.queue)
     return lease is None or lease.expired
 
 
@@ -126,7 +126,7 @@ def test_everything_is_stored_once_and_confirmed(vod_emulator: Emulator, run: Ru
     ids = publish(vod_emulator, 700)
     running = run()
     until(drained(vod_emulator, 700), 60)
-    stored = running.store.list(running.relay.queue, limit=1000)
+    stored = running.store.newest(running.relay.queue, limit=1000)
     assert sorted(event.vod_task_id for event in stored) == sorted(ids)
     running.stop()
     summary = running.relay.summary
@@ -295,7 +295,7 @@ def test_after_an_outage_who_takes_over_pulls_on(
     until(lambda: vod_emulator.queue(SUB_APP_ID).waiting == 1)
     vod_emulator.stop()
     until(lambda: free(running))
-    running.store.acquire_lease(running.relay.queue, "another", 7.0)
+    running.store.leases.acquire(running.relay.queue, "another", 7.0)
     vod_emulator.start()
     monkeypatch.setattr(pipeline_module, "YIELD_AFTER", 5.0)
     time.sleep(6.0)
@@ -312,12 +312,12 @@ def test_who_leads_knows_what_others_have_seen(vod_emulator: Emulator, run_sqlit
     first = run_sqlite()
     until(lambda: first.relay.summary.pulls)
     first.stop()
-    before = first.store.lease(first.relay.queue).info
+    before = first.store.leases.read(first.relay.queue).info
     vod_emulator.stop()
     second = run_sqlite()
 
     def info() -> Mapping[str, Any]:
-        return second.store.lease(second.relay.queue).info
+        return second.store.leases.read(second.relay.queue).info
 
     until(lambda: info()["failing_since"])
     assert (info()["last_pull_at"], info()["caught_up_at"]) == (before["last_pull_at"], before["caught_up_at"])
@@ -336,7 +336,7 @@ def test_who_gets_no_answer_lets_another_try(
     monkeypatch.setattr(client_module, "_PULL_READ_TIMEOUT", 3 * HOLD)
     vod_emulator.faults.chaos(0, {"slow:5": 1.0}, ["PullEvents"])
     running = run_sqlite()
-    until(lambda: running.store.lease(running.relay.queue), 30)
+    until(lambda: running.store.leases.read(running.relay.queue), 30)
     until(lambda: free(running), 60)
     vod_emulator.faults.clear()
 
@@ -351,7 +351,7 @@ def test_it_tells_how_far_behind_it_is(
     running = run_sqlite()
 
     def info() -> Mapping[str, Any]:
-        lease = running.store.lease(running.relay.queue)
+        lease = running.store.leases.read(running.relay.queue)
         return lease.info if lease else {}
 
     until(lambda: info().get("in_queue") is not None and info().get("caught_up_at"), 30)
@@ -491,7 +491,7 @@ def test_a_database_that_refuses_ends_it(run_sqlite: Run, vod_emulator: Emulator
     def refuse(*_: object, **__: object) -> None:
         raise InboxError("no such table")
 
-    running.store.acquire_lease = refuse  # type: ignore[attr-defined]
+    running.store.leases.acquire = refuse  # type: ignore[attr-defined]
     running.thread.join(60)
     assert [str(error) for error in running.errors] == ["no such table"]
 
@@ -523,7 +523,7 @@ def test_it_stops_pulling_before_a_lease_runs_out_that_it_cannot_renew(
     monkeypatch.setattr(relay_module, "PULL_HOLD", HOLD)
     running = run_sqlite()
     until(lambda: vod_emulator.queue(SUB_APP_ID).waiting == 1)
-    running.store.broken = {"acquire_lease"}
+    running.store.broken = {"leases.acquire"}
     lost_at = time.time() + 3.0  # at the latest
     time.sleep(4.0)
     last = [call for call in vod_emulator.calls if call.action == "PullEvents"][-1]
@@ -549,7 +549,7 @@ def test_a_pull_that_stood_in_line_for_too_long_is_not_made(vod_emulator: Emulat
     running.relay.pull_pacer = Sleepy()  # type: ignore[assignment]
     assert asleep.wait(5)
     pulls = vod_emulator.calls.count("PullEvents")
-    running.store.broken = {"acquire_lease"}
+    running.store.broken = {"leases.acquire"}
     running.relay._lease_until = running.relay.clock()
     awake.set()
     time.sleep(0.5)
@@ -572,7 +572,7 @@ def test_stop_loses_nothing(vod_emulator: Emulator, run: Run, moment: float) -> 
     summary = running.relay.summary
     assert counts.hidden == 0
     assert counts.confirmed == summary.confirmed == summary.stored == counts.delivered
-    assert len(running.store.list(running.relay.queue, limit=2000)) == counts.confirmed
+    assert len(running.store.newest(running.relay.queue, limit=2000)) == counts.confirmed
     assert free(running)
     time.sleep(0.1)
     assert all(call.time < stopped_at for call in vod_emulator.calls)
@@ -618,7 +618,7 @@ def test_stop_without_the_lease_is_immediate(vod_emulator: Emulator, run: Run) -
     run()
     until(lambda: vod_emulator.queue(SUB_APP_ID).waiting == 1)
     second = run()
-    until(lambda: "acquire_lease" in second.store.calls)
+    until(lambda: "leases.acquire" in second.store.calls)
     assert second.stop() < 10
 
 

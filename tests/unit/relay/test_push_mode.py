@@ -44,7 +44,7 @@ def test_a_single_look_is_refused_with_the_remedy(client: VodClient, inbox: Inbo
     with pytest.raises(VodPushModeError, match="doctor --fix") as refusal:
         Relay(client, inbox).drain(until=lambda: False)
     assert vod_emulator.calls.count("PullEvents") == 0
-    lease = inbox.lease(client.settings.queue)
+    lease = inbox.leases.read(client.settings.queue)
     assert lease is not None
     assert lease.expired
     assert str(error_from_dict(error_to_dict(refusal.value))) == str(refusal.value)
@@ -96,7 +96,7 @@ def test_without_permission_to_confirm_a_relay_ends(
     began = time.monotonic()
     for number in range(3):
         publish(vod_emulator, 1, prefix=f"Concat-{number}")
-        until(lambda number=number: len(inbox.list(limit=10)) == number + 1)  # type: ignore[misc]
+        until(lambda number=number: len(inbox.newest(limit=10)) == number + 1)  # type: ignore[misc]
     thread.join(10)
     assert time.monotonic() - began < 10
     assert isinstance(ended[0], VodAuthenticationError)

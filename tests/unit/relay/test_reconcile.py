@@ -61,7 +61,7 @@ def test_the_event_itself_is_recognised_later(ask: Callable, client: VodClient, 
     vod_task_id = client.call("EditMedia", EDIT)["TaskId"]
     ask(vod_task_id)
     Relay(client, inbox).drain(until=lambda: False)
-    assert len(inbox.list(vod_task_id=vod_task_id)) == 1
+    assert len(inbox.newest(vod_task_id=vod_task_id)) == 1
 
 
 def test_an_aborted_task_is_a_failed_one(
@@ -81,14 +81,14 @@ def test_an_unknown_task_is_no_information(unknown: str, inbox: InboxStore) -> N
         client = VodClient(VodSettings(vod.secret_id, vod.secret_key, endpoint=vod.endpoint))
         assert not Reconciler(client, inbox).ask("Concat-of-last-week")
         client.close()
-    assert inbox.list() == []
+    assert inbox.newest() == []
 
 
 def test_a_task_that_goes_on_is_no_information(ask: Callable, vod_emulator: Emulator, inbox: InboxStore) -> None:
     """A task that is still being processed ends no wait."""
     vod_emulator.add_task("task-1", status="PROCESSING")
     assert not ask("task-1")
-    assert inbox.list() == []
+    assert inbox.newest() == []
 
 
 @pytest.mark.parametrize(
@@ -160,11 +160,11 @@ def test_questions_go_on_until_the_task_has_ended(client: VodClient, inbox: Inbo
     with asking(client, inbox, waited, asked) as questions:
         questions.add(waited)
         until(lambda: vod_emulator.calls.count("DescribeTaskDetail") >= 8)
-        assert inbox.list() == []
+        assert inbox.newest() == []
         assert asked.keys() == waited
         vod_emulator.add_task("task-1", detail={"Status": "FINISH"})
-        until(lambda: bool(inbox.list()))
-    assert [event.vod_task_id for event in inbox.list()] == ["task-1"]
+        until(lambda: bool(inbox.newest()))
+    assert [event.vod_task_id for event in inbox.newest()] == ["task-1"]
 
 
 @pytest.mark.usefixtures("quick")

@@ -53,7 +53,7 @@ def drain(relay: Relay) -> bool:
 
 def stored_ids(relay: Relay) -> list[str | None]:
     """The VOD task ids in the inbox, one for each event."""
-    return sorted(event.vod_task_id or "" for event in relay.store.list(relay.queue, limit=1000))
+    return sorted(event.vod_task_id or "" for event in relay.store.newest(relay.queue, limit=1000))
 
 
 def test_everything_is_stored_and_confirmed(vod: Emulator, relay: Relay) -> None:
@@ -73,7 +73,7 @@ def test_nothing_is_confirmed_before_it_is_committed(vod: Emulator, inbox: Inbox
 
     class Witness(VodClient):
         def confirm_events(self, handles: Any) -> None:
-            seen.append(len(inbox.list(self.settings.queue, limit=1000)))
+            seen.append(len(inbox.newest(self.settings.queue, limit=1000)))
             super().confirm_events(handles)
 
     relay = Relay(Witness(client_of(vod).settings), inbox)
@@ -132,7 +132,7 @@ def test_what_cannot_be_read_is_kept_and_confirmed(vod: Emulator, relay: Relay) 
     vod.publish({"EventType": "Riddle", "Answer": 42}, SUB_APP_ID)
     publish(vod, 1)
     assert drain(relay)
-    [unparsed] = relay.store.list(relay.queue, unparsed=True)
+    [unparsed] = relay.store.newest(relay.queue, unparsed=True)
     assert unparsed.body == {"EventType": "Riddle", "Answer": 42}
     assert unparsed.error
     assert (relay.summary.unparsed, relay.summary.confirmed) == (1, 2)
@@ -184,7 +184,7 @@ def test_under_awaited_only_what_is_waited_for_is_confirmed(vod: Emulator, inbox
     relay = Relay(client_of(vod, confirm_policy="awaited"), inbox)
     ids = publish(vod, 4)
     vod.publish({"EventType": "Riddle"}, SUB_APP_ID)
-    inbox.add_waiters(relay.queue, [Waiter("1", "Concat-2")])
+    inbox.waiters.add(relay.queue, [Waiter("1", "Concat-2")])
     assert drain(relay)
     assert stored_ids(relay) == ["", *ids]
     assert (relay.summary.confirmed, relay.summary.left) == (1, 4)
@@ -213,8 +213,8 @@ def test_under_awaited_nothing_is_confirmed_blindly(vod: Emulator, store: Fickle
     """While it cannot be told who waits, events are left, and they count as stored all the same."""
     relay = Relay(client_of(vod, confirm_policy="awaited"), store)  # type: ignore[arg-type]
     publish(vod, 2)
-    store.add_waiters(relay.queue, [Waiter("1", "Concat-1")])
-    store.broken = {"awaited"}
+    store.waiters.add(relay.queue, [Waiter("1", "Concat-1")])
+    store.broken = {"waiters.awaited"}
     assert drain(relay)
     assert (relay.summary.stored, relay.summary.confirmed, relay.summary.left) == (2, 0, 2)
     relay.client.close()
@@ -252,7 +252,7 @@ def test_the_lease_is_given_back_after_a_failure(vod: Emulator, relay: Relay, st
     store.broken = {"receive"}
     with pytest.raises(InboxUnavailableError):
         drain(relay)
-    lease = store.lease(relay.queue)
+    lease = store.leases.read(relay.queue)
     assert lease is not None
     assert lease.expired
 

@@ -102,7 +102,7 @@ def test_an_event_that_comes_while_the_sensor_waits(vod: Vod, mode: dict[str, An
     assert wait(mode).xcom("wait")["vod_task_id"] == "Concat-1"
     happening.join()
     vod.emulator.wait_until(lambda: vod.emulator.queue(1500012345).confirmed == 22)
-    kept = vod.store.list(vod.queue)
+    kept = vod.store.newest(vod.queue)
     assert len(kept) == 22
     assert "Concat-foreign" in {event.vod_task_id for event in kept}
     assert {event.vod_task_id for event in kept if event.read_at} == {"Concat-1"}
@@ -114,7 +114,7 @@ def test_the_inbox_knows_who_waits_and_who_read(vod: Vod, mode: dict[str, Any]) 
 
     def later() -> None:
         vod.after_pulls(2)
-        seen.extend(vod.store.waiters(vod.queue))
+        seen.extend(vod.store.waiters.longest(vod.queue))
         vod.publish_concat("Concat-1")
 
     happening = after(later)
@@ -123,9 +123,9 @@ def test_the_inbox_knows_who_waits_and_who_read(vod: Vod, mode: dict[str, Any]) 
     [waiter] = seen
     assert re.fullmatch("dag/manual__.*/wait", waiter.waiter)
     assert waiter.event_types == ("ConcatComplete", "EditMediaComplete")
-    [event] = vod.store.list(vod.queue)
+    [event] = vod.store.newest(vod.queue)
     assert event.read_by == waiter.waiter
-    while vod.store.waiters(vod.queue):  # the watch writes that down within its next second
+    while vod.store.waiters.longest(vod.queue):  # the watch writes that down within its next second
         time.sleep(0.05)
 
 
@@ -277,7 +277,7 @@ def test_a_sensor_that_is_killed(vod: Vod) -> None:
         sensor.execute({"ti": _TI})
     killing.join()
     assert vod.emulator.queue(SUB_APP_ID).waiting == 0
-    assert vod.store.waiters(vod.queue) == []
+    assert vod.store.waiters.longest(vod.queue) == []
 
 
 # Timeouts, soft_fail, never_fail
@@ -310,7 +310,7 @@ def test_a_skip_says_why(vod: Vod, mode: dict[str, Any], how: str, capfd: pytest
     run = wait(mode, **{how: True})
     assert run.state_of("wait") == "skipped"
     assert "VOD task Concat-1 failed (ConcatComplete)" in "".join(capfd.readouterr())
-    assert vod.store.waiters(vod.queue) == [] or "deferrable" in mode
+    assert vod.store.waiters.longest(vod.queue) == [] or "deferrable" in mode
 
 
 def test_a_list_that_a_template_made_a_text_of(vod: Vod, mode: dict[str, Any]) -> None:
@@ -333,7 +333,7 @@ def test_event_types_that_end_nothing() -> None:
 def test_who_has_timed_out_waits_no_more(vod: Vod, mode: dict[str, Any]) -> None:
     """After its timeout a sensor is not listed as waiter."""
     wait(mode, timeout=0.5)
-    while vod.store.waiters(vod.queue):  # a watch writes that down within its next second
+    while vod.store.waiters.longest(vod.queue):  # a watch writes that down within its next second
         time.sleep(0.05)
 
 
@@ -442,7 +442,7 @@ def test_an_event_that_cannot_be_read_disturbs_nobody(vod: Vod, mode: dict[str, 
     vod.publish({"EventType": "ConcatComplete", "ConcatCompleteEvent": "nonsense"})
     vod.publish_concat("Concat-1")
     assert wait(mode).state_of("wait") == "success"
-    assert [event.error is not None for event in vod.store.list(vod.queue)] == [False, True]
+    assert [event.error is not None for event in vod.store.newest(vod.queue)] == [False, True]
 
 
 def test_an_inbox_that_the_worker_does_not_share(vod: Vod) -> None:

@@ -83,7 +83,7 @@ def test_the_inbox_knows_who_waits(vod: Vod, mode: dict[str, Any]) -> None:
 
     def later() -> None:
         vod.after_pulls(2)
-        seen.extend(vod.store.waiters(vod.queue))
+        seen.extend(vod.store.waiters.longest(vod.queue))
         vod.publish(upload("mine"))
 
     thread = after(later)
@@ -92,7 +92,7 @@ def test_the_inbox_knows_who_waits(vod: Vod, mode: dict[str, Any]) -> None:
     [waiter] = seen
     assert (waiter.vod_task_id, waiter.event_types) == (None, ("NewFileUpload",))
     assert waiter.waiter.startswith("dag/manual__")
-    while vod.store.waiters(vod.queue):  # a watch writes that down within its next second
+    while vod.store.waiters.longest(vod.queue):  # a watch writes that down within its next second
         time.sleep(0.05)
 
 
@@ -126,7 +126,7 @@ def test_the_earliest_event_counts(vod: Vod, mode: dict[str, Any]) -> None:
     """Of several events that match, the first is taken, and it is written down who did."""
     receive(vod, upload("1"), upload("2"))
     assert wait(mode, since=LONG_AGO).xcom("wait")["file_id"] == "1"
-    assert [event.read_by is not None for event in vod.store.list(vod.queue)] == [False, True]
+    assert [event.read_by is not None for event in vod.store.newest(vod.queue)] == [False, True]
 
 
 def test_templates(vod: Vod, mode: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from airflow.sdk.serde import deserialize, serialize
 from airflow.triggers.base import TriggerEvent
 
 from airflow_vod.exceptions import VodAuthenticationError, VodSettingsError, error_from_dict
-from airflow_vod.inbox.lookup import Findings
+from airflow_vod.inbox.lookup import FinishedTasks
 from airflow_vod.triggers import vod as triggers
 from airflow_vod.triggers.vod import VodTaskTrigger
 from airflow_vod.waiting.watch import Watch
@@ -138,13 +138,13 @@ async def test_the_last_of_several_comes_while_another_is_judged(vod: Vod, monke
     """An event that ends the wait in the moment in which the inbox is looked into is not in its way."""
     look = VodTaskTrigger._look
 
-    async def slow(self: VodTaskTrigger, watch: Watch, ids: Sequence[str]) -> Findings:
-        findings = await look(self, watch, ids)
+    async def slow(self: VodTaskTrigger, watch: Watch, ids: Sequence[str]) -> FinishedTasks:
+        found = await look(self, watch, ids)
         vod.publish_concat("Concat-2")
         for waiter in watch._by_task["Concat-2"]:
             while waiter.missing:  # noqa: ASYNC110 - it offers nothing to wait on
                 await asyncio.sleep(0.01)
-        return findings
+        return found
 
     monkeypatch.setattr(VodTaskTrigger, "_look", slow)
     vod.publish_concat("Concat-1")
@@ -183,8 +183,8 @@ async def test_the_deadline_of_a_trigger_that_no_worker_made(vod: Vod) -> None:
     one = trigger(deadline=None)
     one.timeout_after = datetime.now(UTC) + timedelta(seconds=1.5)  # type: ignore[attr-defined]
     waiting = asyncio.create_task(payload(one))
-    await _until(lambda: len(vod.store.waiters(vod.queue)) == 1)
-    assert vod.store.waiters(vod.queue)[0].deadline == one.timeout_after.timestamp()  # type: ignore[attr-defined]
+    await _until(lambda: len(vod.store.waiters.longest(vod.queue)) == 1)
+    assert vod.store.waiters.longest(vod.queue)[0].deadline == one.timeout_after.timestamp()  # type: ignore[attr-defined]
     assert await waiting == {"status": "timeout", "missing": 1, "asked_at": None}
     assert datetime.now(UTC) >= one.timeout_after  # type: ignore[attr-defined]
 
@@ -192,11 +192,11 @@ async def test_the_deadline_of_a_trigger_that_no_worker_made(vod: Vod) -> None:
 async def test_a_cancelled_trigger_leaves_nothing_behind(vod: Vod) -> None:
     """When the task is cleared while it waits, its waiter goes from the inbox."""
     waiting = asyncio.create_task(payload(trigger()))
-    await _until(lambda: len(vod.store.waiters(vod.queue)) == 1)
+    await _until(lambda: len(vod.store.waiters.longest(vod.queue)) == 1)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    await _until(lambda: not vod.store.waiters(vod.queue))
+    await _until(lambda: not vod.store.waiters.longest(vod.queue))
 
 
 async def _until(condition: Callable[[], bool]) -> None:

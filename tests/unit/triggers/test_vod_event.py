@@ -23,6 +23,7 @@ from airflow_vod.events.matching import EventMatch
 from airflow_vod.events.parse import parse_event
 from airflow_vod.exceptions import InboxUnavailableError, VodSettingsError, error_from_dict
 from airflow_vod.inbox import InboxStore
+from airflow_vod.inbox.leases import Leases
 from airflow_vod.inbox.tables import vod_cursor
 from airflow_vod.triggers import vod_event as triggers
 from airflow_vod.triggers.vod_event import VodEventTrigger, VodNextEventTrigger
@@ -200,7 +201,7 @@ class Triggerer:
 @pytest.fixture
 async def start(vod: Vod) -> AsyncIterator[Callable[..., Triggerer]]:
     """Start triggerers with the watcher ``w`` for uploads, which begins with the first event."""
-    vod.store.cursor("w", vod.queue, 0)
+    vod.store.cursors.get("w", vod.queue, 0)
     started: list[Triggerer] = []
 
     def start_one() -> Triggerer:
@@ -214,7 +215,7 @@ async def start(vod: Vod) -> AsyncIterator[Callable[..., Triggerer]]:
 
 def cursor(vod: Vod) -> int:
     """Where the watcher has got to."""
-    return vod.store.cursor("w", vod.queue, -1)
+    return vod.store.cursors.get("w", vod.queue, -1)
 
 
 async def test_every_event_becomes_one(vod: Vod, start: Callable[[], Triggerer]) -> None:
@@ -240,13 +241,13 @@ async def test_the_cursor_waits_for_airflow(vod: Vod, start: Callable[[], Trigge
     await until(lambda: len(triggerer.taken) == 5)
     await asyncio.sleep(0.3)
     assert cursor(vod) == 0
-    assert len(vod.store.list(unread=True)) == 5
+    assert len(vod.store.newest(unread=True)) == 5
     triggerer.store(2)
     await until(lambda: cursor(vod) == 2)
     triggerer.store(3)
     await until(lambda: cursor(vod) == 5)
-    await until(lambda: not vod.store.list(unread=True))
-    assert {event.read_by for event in vod.store.list()} == {"asset watcher w"}
+    await until(lambda: not vod.store.newest(unread=True))
+    assert {event.read_by for event in vod.store.newest()} == {"asset watcher w"}
 
 
 async def test_people_see_a_watcher_wait(vod: Vod) -> None:
@@ -254,15 +255,15 @@ async def test_people_see_a_watcher_wait(vod: Vod) -> None:
     match = {"source": "Upload"}
     triggers = VodEventTrigger(event_type="NewFileUpload", match=match), VodEventTrigger(watcher="mine")
     watchers = [Triggerer(trigger) for trigger in triggers]
-    await until(lambda: len(vod.store.waiters(vod.queue)) == 2)
-    told = {waiter.waiter: waiter.event_types for waiter in vod.store.waiters(vod.queue)}
+    await until(lambda: len(vod.store.waiters.longest(vod.queue)) == 2)
+    told = {waiter.waiter: waiter.event_types for waiter in vod.store.waiters.longest(vod.queue)}
     assert told == {
         "asset watcher of NewFileUpload, source = 'Upload'": ("NewFileUpload",),
         "asset watcher mine": (),
     }
     for watcher in watchers:
         await watcher.stop()
-    await until(lambda: vod.store.waiters(vod.queue) == [])
+    await until(lambda: vod.store.waiters.longest(vod.queue) == [])
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
@@ -288,21 +289,21 @@ async def test_a_watcher_that_ends_while_it_renews_its_lease(
 ) -> None:
     """Its lease is free when it has ended."""
     monkeypatch.setattr(feeds, "_RENEWAL", 0.2)
-    acquire, inside, go = InboxStore.acquire_lease, threading.Event(), threading.Event()
+    acquire, inside, go = Leases.acquire, threading.Event(), threading.Event()
     triggerer = start()
-    await until(lambda: vod.store.lease("watcher w") is not None)
+    await until(lambda: vod.store.leases.read("watcher w") is not None)
 
-    def slow(self: InboxStore, queue: str, *args: Any, **kwargs: Any) -> bool:
+    def slow(self: Leases, queue: str, *args: Any, **kwargs: Any) -> bool:
         if queue == "watcher w":
             inside.set()
             go.wait(60)
         return acquire(self, queue, *args, **kwargs)
 
-    monkeypatch.setattr(InboxStore, "acquire_lease", slow)
+    monkeypatch.setattr(Leases, "acquire", slow)
     await until(inside.is_set)
     threading.Timer(0.5, go.set).start()
     await triggerer.stop()
-    lease = vod.store.lease("watcher w")
+    lease = vod.store.leases.read("watcher w")
     assert lease is None or lease.expired
 
 
@@ -324,7 +325,7 @@ async def test_what_is_taken_is_marked_as_read_in_the_end(
     triggerer = start()
     await until(lambda: len(triggerer.taken) == 3)
     triggerer.store(3)
-    await until(lambda: not vod.store.list(unread=True))
+    await until(lambda: not vod.store.newest(unread=True))
     assert len(tries) > 1
 
 
@@ -378,13 +379,13 @@ async def test_who_loses_the_lease_stops(
     receive(vod, upload(0))
     triggerer = start()
     await until(lambda: triggerer.numbers == [0])
-    assert vod.store.release_lease("watcher w", holder := lease_holder(vod))
-    assert vod.store.acquire_lease("watcher w", "another", 60.0)
+    assert vod.store.leases.release("watcher w", holder := lease_holder(vod))
+    assert vod.store.leases.acquire("watcher w", "another", 60.0)
     await asyncio.sleep(1)
     receive(vod, upload(1))
     await asyncio.sleep(1)
     assert triggerer.numbers == [0]
-    vod.store.release_lease("watcher w", "another")
+    vod.store.leases.release("watcher w", "another")
     await until(
         lambda: triggerer.numbers == [0, 1]
     )  # what it fired before is still on its way, and does not come again
@@ -397,13 +398,13 @@ async def test_who_gets_the_lease_back_goes_on_behind_the_other(
     """What another triggerer has fired meanwhile, and Airflow has stored, does not come again."""
     monkeypatch.setattr(feeds, "_RENEWAL", 0.2)
     triggerer = start()
-    await until(lambda: vod.store.lease("watcher w") is not None)
-    vod.store.release_lease("watcher w", lease_holder(vod))
-    assert vod.store.acquire_lease("watcher w", "another", 60.0)
+    await until(lambda: vod.store.leases.read("watcher w") is not None)
+    vod.store.leases.release("watcher w", lease_holder(vod))
+    assert vod.store.leases.acquire("watcher w", "another", 60.0)
     await asyncio.sleep(1)
     receive(vod, upload(0), upload(1))
-    vod.store.advance_cursor("w", vod.queue, 1)
-    vod.store.release_lease("watcher w", "another")
+    vod.store.cursors.advance("w", vod.queue, 1)
+    vod.store.leases.release("watcher w", "another")
     await until(lambda: triggerer.numbers == [1])
 
 
@@ -424,7 +425,7 @@ async def test_an_outage_in_the_middle_of_a_page(
         raise InboxUnavailableError("away")
 
     with monkeypatch.context() as outage:
-        outage.setattr(InboxStore, "acquire_lease", fail)
+        outage.setattr(Leases, "acquire", fail)
         await until(lambda: len(failures) > 1)
     await until(lambda: triggerer.store(5) or len(triggerer.taken) == 5)
     assert triggerer.numbers == list(range(5))
@@ -432,7 +433,7 @@ async def test_an_outage_in_the_middle_of_a_page(
 
 def lease_holder(vod: Vod) -> str:
     """Who fires."""
-    lease = vod.store.lease("watcher w")
+    lease = vod.store.leases.read("watcher w")
     assert lease is not None
     return lease.holder
 
@@ -469,7 +470,7 @@ async def test_waiting_costs_nothing(vod: Vod, start: Callable[[], Triggerer], m
 
 
 def cursor_of(vod: Vod, watcher: str) -> int | None:
-    """Where a watcher has got to; `InboxStore.cursor` would make one."""
+    """Where a watcher has got to; `Cursors.get` would make one."""
     with vod.store._database.read() as connection:
         found = select(vod_cursor.c.position).where(vod_cursor.c.watcher == watcher)
         return connection.execute(found).scalar()
@@ -515,10 +516,10 @@ async def test_another_queue(vod: Vod, monkeypatch: pytest.MonkeyPatch, start: A
 async def test_what_nobody_wants_is_not_read_again(vod: Vod) -> None:
     """Events that the inbox cannot tell from those that count are read once, also across restarts."""
     receive(vod, *map(upload, range(5)))
-    vod.store.cursor("picky", vod.queue, 0)
+    vod.store.cursors.get("picky", vod.queue, 0)
     feed = Feed("picky", EventMatch.of(None, {"MediaBasicInfo.Name": "x"}), "vod_default")
     reading = asyncio.ensure_future(anext(feed.events()))
-    await until(lambda: vod.store.cursor("picky", vod.queue, -1) == 5)
+    await until(lambda: vod.store.cursors.get("picky", vod.queue, -1) == 5)
     reading.cancel()
     await feed.aclose()
 
@@ -526,7 +527,7 @@ async def test_what_nobody_wants_is_not_read_again(vod: Vod) -> None:
 async def test_before_airflow_3_3(vod: Vod, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where Airflow does not say what it has stored, an event is done with after a while; until then it comes again."""
     monkeypatch.setattr(triggers, "_SETTLE", 0.5)
-    vod.store.cursor("w", vod.queue, 0)
+    vod.store.cursors.get("w", vod.queue, 0)
     receive(vod, *map(upload, range(3)))
     one = VodEventTrigger(event_type="NewFileUpload", watcher="w").run()
     assert [int((await anext(one)).payload["file_id"]) for _ in range(3)] == [0, 1, 2]

@@ -208,7 +208,7 @@ async def test_the_inbox_fails_in_the_middle_of_a_wait(
     assert not waiting.done()
     sqlite.come_back()
     await asyncio.gather(waiting, late)
-    await asyncio.to_thread(until, lambda: sqlite.waiters(watch.queue) == [])
+    await asyncio.to_thread(until, lambda: sqlite.waiters.longest(watch.queue) == [])
 
 
 async def test_what_was_never_announced_is_found_by_looking_again(
@@ -236,12 +236,12 @@ async def test_who_waits_is_written_down(sqlite: FickleStore, start: Start) -> N
     waiters = [Waiter([f"T-{each}"], ["ConcatComplete"], name=f"dag/run/{each}", deadline=4e9) for each in range(20)]
     for waiter in waiters:
         watch.add(waiter)
-    await asyncio.to_thread(until, lambda: len(sqlite.waiters(watch.queue)) == 20)
-    [row] = [row for row in sqlite.waiters(watch.queue) if row.vod_task_id == "T-7"]
+    await asyncio.to_thread(until, lambda: len(sqlite.waiters.longest(watch.queue)) == 20)
+    [row] = [row for row in sqlite.waiters.longest(watch.queue) if row.vod_task_id == "T-7"]
     assert (row.waiter, row.event_types, row.deadline) == ("dag/run/7", ("ConcatComplete",), 4e9)
     for waiter in waiters:
         watch.discard(waiter)
-    await asyncio.to_thread(until, lambda: sqlite.waiters(watch.queue) == [])
+    await asyncio.to_thread(until, lambda: sqlite.waiters.longest(watch.queue) == [])
 
 
 async def test_who_follows_without_end_stays_written_down(
@@ -252,20 +252,24 @@ async def test_who_follows_without_end_stays_written_down(
     watch = start(sqlite)
     waiter = Waiter(["A"], name="dag/run/task", deadline=4e9)
     watch.add(waiter)
-    await asyncio.to_thread(until, lambda: sqlite.waiters(watch.queue))
-    sqlite.remove_waiters(watch.queue, [sqlite.waiters(watch.queue)[0].id])  # as another triggerer does that is late
-    await asyncio.to_thread(until, lambda: sqlite.waiters(watch.queue))
+    await asyncio.to_thread(until, lambda: sqlite.waiters.longest(watch.queue))
+    sqlite.waiters.remove(
+        watch.queue, [sqlite.waiters.longest(watch.queue)[0].id]
+    )  # as another triggerer does that is late
+    await asyncio.to_thread(until, lambda: sqlite.waiters.longest(watch.queue))
     watch.discard(waiter)
-    await asyncio.to_thread(until, lambda: sqlite.waiters(watch.queue) == [])
+    await asyncio.to_thread(until, lambda: sqlite.waiters.longest(watch.queue) == [])
     follower = Follower(EventMatch.of("NewFileUpload"), name="asset watcher w")
     watch.add(follower)
-    await asyncio.to_thread(until, lambda: sqlite.waiters(watch.queue))
-    [first] = sqlite.waiters(watch.queue)
+    await asyncio.to_thread(until, lambda: sqlite.waiters.longest(watch.queue))
+    [first] = sqlite.waiters.longest(watch.queue)
     assert (first.waiter, first.vod_task_id, first.event_types) == ("asset watcher w", None, ("NewFileUpload",))
     assert first.deadline is not None
-    await asyncio.to_thread(until, lambda: [row.deadline for row in sqlite.waiters(watch.queue)] > [first.deadline])
+    await asyncio.to_thread(
+        until, lambda: [row.deadline for row in sqlite.waiters.longest(watch.queue)] > [first.deadline]
+    )
     watch.discard(follower)
-    await asyncio.to_thread(until, lambda: sqlite.waiters(watch.queue) == [])
+    await asyncio.to_thread(until, lambda: sqlite.waiters.longest(watch.queue) == [])
 
 
 @pytest.mark.parametrize("order", ["come, go, come", "come, come, go"])
@@ -274,7 +278,7 @@ async def test_a_waiter_that_takes_over_stays_written_down(sqlite: FickleStore, 
     watch = start(sqlite)
     old, new = (Waiter(["A"], name="dag/run/task") for _ in range(2))
     watch.add(old)
-    await asyncio.to_thread(until, lambda: sqlite.waiters(watch.queue))
+    await asyncio.to_thread(until, lambda: sqlite.waiters.longest(watch.queue))
     if order == "come, go, come":
         watch.discard(old)
         watch.add(new)
@@ -283,9 +287,9 @@ async def test_a_waiter_that_takes_over_stays_written_down(sqlite: FickleStore, 
         await asyncio.sleep(1.2)
         watch.discard(old)
     await asyncio.sleep(1.5)
-    assert len(sqlite.waiters(watch.queue)) == 1
+    assert len(sqlite.waiters.longest(watch.queue)) == 1
     watch.discard(new)
-    await asyncio.to_thread(until, lambda: sqlite.waiters(watch.queue) == [])
+    await asyncio.to_thread(until, lambda: sqlite.waiters.longest(watch.queue) == [])
 
 
 async def test_discarding_twice_is_harmless(sqlite: FickleStore, start: Start) -> None:
@@ -310,7 +314,7 @@ def test_waiters_of_a_closed_loop_are_dropped(
     asyncio.run(leave())
     watch._thread.join(10)
     assert not watch.alive
-    assert sqlite.waiters(watch.queue) == []
+    assert sqlite.waiters.longest(watch.queue) == []
 
 
 def test_two_event_loops_in_one_process(vod_emulator: Emulator, sqlite: FickleStore, start: Start) -> None:
@@ -340,7 +344,7 @@ def test_two_event_loops_in_one_process(vod_emulator: Emulator, sqlite: FickleSt
 @pytest.fixture
 def connection(vod_emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
     """The Airflow connection ``vod_default``, and an inbox of this test's own."""
-    from airflow_vod.hooks.vod import open_inbox
+    from airflow_vod.hooks.config import open_inbox
 
     monkeypatch.setenv(INBOX_OPTION, f"sqlite:///{tmp_path / 'vod_inbox.db'}")
     monkeypatch.setenv("AIRFLOW_CONN_VOD_DEFAULT", vod_emulator.airflow_connection(SUB_APP_ID))
@@ -388,7 +392,7 @@ async def test_a_refused_key_fails_the_waiters_once(connection: Emulator, monkey
     outcomes = await asyncio.gather(*(waiter.next(60) for waiter in waiters), return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} == {VodAuthenticationError}
     assert await waiters[0].next(0.1) == {}
-    assert watch.store.waiters(watch.queue) == []
+    assert watch.store.waiters.longest(watch.queue) == []
     monkeypatch.setenv("AIRFLOW_CONN_VOD_DEFAULT", good)
     new = await watch_of("vod_default")
     assert new is not watch
@@ -447,7 +451,7 @@ async def test_a_watch_without_all_its_threads_ends(
     await asyncio.to_thread(watch.join, 60)
     assert not watch._thread.is_alive()
     await asyncio.to_thread(until, lambda: not [each for each in threading.enumerate() if watch.queue in each.name])
-    lease = sqlite.lease(watch.queue)
+    lease = sqlite.leases.read(watch.queue)
     assert lease is None or lease.expired
 
 
@@ -566,7 +570,7 @@ async def test_ten_thousand_waiters(vod_emulator: Emulator, sqlite: FickleStore,
     gc.collect()
     per_waiter = (tracemalloc.get_traced_memory()[0] - before) / number
     tracemalloc.stop()
-    calls = [name for name in sqlite.calls if name in ("find", "add_waiters", "remove_waiters", "headers_after")]
+    calls = [name for name in sqlite.calls if name in ("find", "waiters.add", "waiters.remove", "headers_after")]
     assert len(calls) < 100
     assert vod_emulator.calls.count("PullEvents") < 200
     assert per_waiter < 6 * 1024

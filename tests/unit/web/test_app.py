@@ -113,9 +113,9 @@ async def test_export(http: httpx.AsyncClient) -> None:
 async def test_health_and_history(http: httpx.AsyncClient, inbox: InboxStore) -> None:
     """Who pulls, how much there is, and what came over time; of a lease that has run out nothing is told."""
     says = {"last_pull_at": 9.0, "caught_up_at": 1.0, "in_queue": 12, "in_queue_at": 8.0}
-    inbox.acquire_lease("host:1/7", "relay-1", 60, info=says)
+    inbox.leases.acquire("host:1/7", "relay-1", 60, info=says)
     inbox.receive("idle", [concat_event("x")], "callback")
-    inbox.acquire_lease("idle", "gone", 0.0)
+    inbox.leases.acquire("idle", "gone", 0.0)
     health = {each["queue"]: each for each in (await http.get("/api/queues")).json()["queues"]}
     assert (health["host:1/7"]["holder"], health["host:1/7"]["unread"], health["host:1/7"]["unparsed"]) == (
         "relay-1",

@@ -85,7 +85,7 @@ async def test_a_signature_counts_wherever_it_stands(http: httpx.AsyncClient, in
     """200 means that the event is in the inbox, as a callback's, without the signature."""
     answer = await http.post("/signed", **PLACES[place](SIGNED))
     assert (answer.status_code, answer.content) == (200, b"")
-    [event] = inbox.list("1")
+    [event] = inbox.newest("1")
     assert (event.vod_task_id, event.source, event.body) == ("Concat-1", "callback", EVENT)
 
 
@@ -97,7 +97,7 @@ async def test_a_bad_signature_counts_nowhere(
     """Expired, tampered, absent or half: 403 in every place, and nothing is stored."""
     answer = await http.post("/signed", **PLACES[place](signature))
     assert (answer.status_code, answer.content) == (403, b"")
-    assert inbox.list() == []
+    assert inbox.newest() == []
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -108,7 +108,7 @@ async def test_a_replayed_request_changes_nothing(inbox: InboxStore, place: str)
             assert (await http.post("/signed", **PLACES[place](SIGNED))).status_code == 200
     async with client(lambda: inbox, now=NOW + 601) as later:
         assert (await later.post("/signed", **PLACES[place](SIGNED))).status_code == 403
-    assert len(inbox.list()) == 1
+    assert len(inbox.newest()) == 1
 
 
 async def test_a_token_in_path_or_query(http: httpx.AsyncClient, inbox: InboxStore) -> None:
@@ -124,7 +124,7 @@ async def test_a_token_in_path_or_query(http: httpx.AsyncClient, inbox: InboxSto
         f"/open/{TOKEN}",
     ):
         assert (await http.post(path, json=EVENT | SIGNED)).status_code == 403
-    assert len(inbox.list()) == 1
+    assert len(inbox.newest()) == 1
 
 
 async def test_all_that_is_configured_is_asked_for(http: httpx.AsyncClient) -> None:
@@ -175,14 +175,14 @@ async def test_both_forms_are_received(http: httpx.AsyncClient, inbox: InboxStor
     for event in (concat_event("Concat-1"), procedure_event("task", "FINISH")):
         for body in (dict(event.raw), legacy_form(event.raw)):
             assert (await http.post("/signed", json=body | SIGNED)).status_code == 200
-    assert len(inbox.list()) == 2
+    assert len(inbox.newest()) == 2
 
 
 async def test_garbage_is_kept(http: httpx.AsyncClient, inbox: InboxStore) -> None:
     """What proves itself but is no event is 400, and kept with the reason."""
     for body in (b"", b"not JSON", b"[1]", b"\xff\xfe", b'{"EventType": "x"}', b"[" * 100_000):
         assert (await http.post(f"/token/{TOKEN}", content=body)).status_code == 400
-    kept = inbox.list(unparsed=True)
+    kept = inbox.newest(unparsed=True)
     assert len(kept) == 6
     assert all(event.error for event in kept)
     assert max(len(event.text) for event in kept) <= 2 * callbacks.UNPARSED_KEPT
@@ -194,7 +194,7 @@ async def test_garbage_is_bounded(inbox: InboxStore, monkeypatch: pytest.MonkeyP
     async with client(lambda: inbox) as http:
         for number in range(5):
             assert (await http.post(f"/token/{TOKEN}", content=f"garbage {number}")).status_code == 400
-        assert len(inbox.list(unparsed=True)) == 3
+        assert len(inbox.newest(unparsed=True)) == 3
         assert (await http.post(f"/token/{TOKEN}", json=EVENT)).status_code == 200
 
 
@@ -211,7 +211,7 @@ def test_the_budget_is_one_of_each_hour() -> None:
 async def test_garbage_without_proof_is_not_kept(http: httpx.AsyncClient, inbox: InboxStore) -> None:
     """Strangers fill nothing."""
     assert (await http.post("/signed", content=b"not JSON")).status_code == 403
-    assert inbox.list() == []
+    assert inbox.newest() == []
 
 
 async def test_the_first_that_proves_itself_is_told_of(inbox: InboxStore) -> None:
@@ -239,7 +239,7 @@ async def test_too_large(http: httpx.AsyncClient, inbox: InboxStore) -> None:
     assert (await http.post(f"/token/{TOKEN}", content=pieces())).status_code == 413
     padded = json.dumps(EVENT).encode().ljust(callbacks.MAX_BODY)
     assert (await http.post(f"/token/{TOKEN}", content=padded)).status_code == 200
-    assert len(inbox.list()) == 1
+    assert len(inbox.newest()) == 1
 
 
 async def test_a_body_that_does_not_come(http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
