@@ -7,6 +7,9 @@ that compares and sets, so there is nothing between the look and the leap.
 from __future__ import annotations
 
 import json
+import os
+import socket
+import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +21,14 @@ from airflow_vod.inbox.values import checked_id, small_json
 
 if TYPE_CHECKING:
     from airflow_vod.inbox.database import Database
+
+
+def new_holder() -> str:
+    """Make an id for something in this process that holds or owns rows of the inbox.
+
+    :return: ``hostname:pid:random``, different at each call.
+    """
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 
 
 class Leases:

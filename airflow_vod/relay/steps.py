@@ -8,11 +8,8 @@ failure anywhere costs time and a duplicate, which the inbox recognises.
 from __future__ import annotations
 
 import logging
-import os
 import random
-import socket
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,6 +23,7 @@ from airflow_vod.exceptions import (
     VodAuthenticationError,
     VodPushModeError,
 )
+from airflow_vod.inbox.leases import new_holder
 from airflow_vod.tencent.client import PULL_HOLD, PULL_LIMIT
 from airflow_vod.tencent.pacing import pacer
 
@@ -105,7 +103,7 @@ class Relay:
         self.client = client
         self.store = store
         self.queue = client.settings.queue
-        self.holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self.holder = new_holder()
         self.summary = RelaySummary()
         self.clock = clock
         self.pull_pacer = pacer(client.settings.account, "PullEvents")

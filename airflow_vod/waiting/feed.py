@@ -10,15 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import socket
 import time
-import uuid
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from airflow_vod.exceptions import InboxError, InboxUnavailableError, VodError
+from airflow_vod.inbox.leases import new_holder
 from airflow_vod.inbox.lookup import event_to_small_dict, takes
 from airflow_vod.waiting.watch import Follower, watch_of
 
@@ -64,7 +62,7 @@ class Feed:
         self._source = (vod_conn_id, sub_app_id)
         self._settle = settle
         self._window = WINDOW if settle is None else 10 * WINDOW
-        self._holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self._holder = new_holder()
         self._follower = Follower(match, name=f"asset watcher {name or watcher}")
         self._watch: Watch | None = None
         self._queue: str | None = None

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import socket
 import time
 from collections.abc import Callable
 
@@ -9,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from airflow_vod.exceptions import InboxError
 from airflow_vod.inbox import InboxStore, Lease
+from airflow_vod.inbox.leases import new_holder
 from airflow_vod.inbox.tables import vod_lease
 from tests.samples import Clock
 
@@ -117,3 +120,10 @@ def test_holder_has_a_name(inbox: InboxStore, holder: str) -> None:
     """A holder that cannot be told from others is refused."""
     with pytest.raises(InboxError, match="holder"):
         inbox.leases.acquire(Q, holder, 60)
+
+
+def test_every_holder_is_its_own() -> None:
+    """An id of a holder tells the machine and the process, and never comes twice."""
+    holders = {new_holder() for _ in range(1000)}
+    assert len(holders) == 1000
+    assert {holder.rpartition(":")[0] for holder in holders} == {f"{socket.gethostname()}:{os.getpid()}"}
