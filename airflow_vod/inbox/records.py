@@ -123,6 +123,7 @@ class Waiter:
     :param waiter: who it is, for people: ``dag/run/task``.
     :param deadline: Unix seconds at which the wait is given up, if it ever is.
     :param since: Unix seconds by the database's clock; the store sets it when the waiter is first added.
+    :param asked_at: Unix seconds by the database's clock at which VOD was last asked about the task; `mark_asked` sets it.
     """
 
     id: str
@@ -131,6 +132,7 @@ class Waiter:
     waiter: str = ""
     deadline: float | None = None
     since: float | None = None
+    asked_at: float | None = None
 
     @classmethod
     def of(

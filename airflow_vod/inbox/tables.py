@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mysql
 
-SCHEMA_VERSION = "0001"  # the newest Alembic revision; a store opens only tables of exactly this version
+SCHEMA_VERSION = "0002"  # the newest Alembic revision; a store opens only tables of exactly this version
 VERSION_TABLE = "vod_inbox_version"
 
 ID_LENGTH = 255
@@ -115,6 +115,8 @@ vod_waiter = Table(
     Column("waiter", LongText, nullable=False),
     Column("since", Seconds, nullable=False),
     Column("deadline", Seconds, nullable=True),
+    Column("owner", IdText, nullable=True),  # NULL only in rows older than this column
+    Column("asked_at", Seconds, nullable=True),
     PrimaryKeyConstraint("queue", "id"),
 )
 Index("ix_vod_waiter_task", vod_waiter.c.vod_task_id, vod_waiter.c.queue)

@@ -1,6 +1,8 @@
 """Who waits for what, written down for `confirm_policy=awaited` and for people on call.
 
-Invariant: nothing is found or woken by this table; a waiter that is missing here, or left behind, harms no wait.
+Invariants: nothing is found or woken by this table, so a waiter that is missing, or left behind, harms no wait. A row belongs
+to the process that wrote it last, and no other removes it before its deadline: a process that was stalled while another took
+over its waits does not take the new owner's rows with it.
 """
 
 from __future__ import annotations
@@ -9,10 +11,10 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, delete, func, or_, select
+from sqlalchemy import bindparam, delete, func, or_, select, update
 
 from airflow_vod.inbox.records import Waiter
-from airflow_vod.inbox.tables import vod_event, vod_waiter
+from airflow_vod.inbox.tables import ID_LENGTH, vod_event, vod_waiter
 from airflow_vod.inbox.values import MAX_TEXT, checked_id, chunks, is_id, storable, words
 
 if TYPE_CHECKING:
@@ -32,8 +34,11 @@ class Waiters:
         ids = bindparam("ids", expanding=True, type_=table.id.type)
         in_time = or_(table.deadline.is_(None), table.deadline > now)
         self._now = select(now.label("now"))
-        self._add = database.dialect.upsert(vod_waiter, ("vod_task_id", "event_types", "waiter", "deadline"))
-        self._remove = delete(vod_waiter).where(table.queue == queue, table.id.in_(ids))
+        self._add = database.dialect.upsert(vod_waiter, ("vod_task_id", "event_types", "waiter", "deadline", "owner"))
+        these = table.queue == queue, table.id.in_(ids)
+        self._remove = delete(vod_waiter).where(*these, table.owner == bindparam("by", type_=table.owner.type))
+        self._mark_asked = update(vod_waiter).where(*these).values(asked_at=now)
+        self._asked_at = select(table.id, table.asked_at).where(*these, table.asked_at.is_not(None))
         self._expire = delete(vod_waiter).where(table.deadline <= bindparam("cutoff", type_=table.deadline.type))
         select_each, event = database.dialect.select_each, vod_event.c
         read = event.queue == queue, event.read_at.is_not(None)
@@ -43,33 +48,79 @@ class Waiters:
         )
         self._keys_read = select_each((event.key,), event.key, "ids", *read)
         self._longest = (
-            select(table.id, table.vod_task_id, table.event_types, table.waiter, table.deadline, table.since)
+            select(
+                table.id,
+                table.vod_task_id,
+                table.event_types,
+                table.waiter,
+                table.deadline,
+                table.since,
+                table.asked_at,
+            )
             .where(table.queue == queue, in_time)
             .order_by(table.since, table.id)
             .limit(bindparam("most"))
         )
         self._count = select(func.count()).select_from(vod_waiter).where(table.queue == queue, in_time)
 
-    def add(self, queue: str, waiters: Sequence[Waiter]) -> None:
-        """Write down who waits; who is there already is brought up to date and keeps its `since`."""
+    def add(self, queue: str, waiters: Sequence[Waiter], owner: str) -> None:
+        """Write down who waits. A row that exists is updated and changes its owner, but keeps `since` and `asked_at`.
+
+        :param queue: name of the queue.
+        :param waiters: any number; their `since` and `asked_at` are ignored.
+        :param owner: who may remove these rows from now on, such as an id from `airflow_vod.inbox.leases.new_holder`.
+        :raises InboxError: the queue, or an id of a waiter, cannot be one.
+        :raises InboxUnavailableError: not all of them are written down; add them again.
+        """
         checked_id(queue, "The name of a queue")
         # In the order of their ids, so that two who add the same ones do not block each other.
-        rows = [_row(queue, waiter) for waiter in sorted(waiters, key=lambda each: each.id)]
+        rows = [_row(queue, waiter, owner) for waiter in sorted(waiters, key=lambda each: each.id)]
         for some in chunks(rows):
             with self._database.write() as connection:
                 now = connection.execute(self._now, self._database.times()).scalar()
                 connection.execute(self._add, [{**row, "since": now} for row in some])
 
-    def remove(self, queue: str, ids: Collection[str]) -> int:
-        """Forget waiters.
+    def remove(self, queue: str, ids: Collection[str], owner: str) -> int:
+        """Remove waiters, except those that another owner has added since.
 
-        :return: how many were there.
+        :param queue: name of the queue.
+        :param ids: of the waiters, any number.
+        :param owner: as given to `add`.
+        :return: how many were removed.
+        :raises InboxUnavailableError: not all of them are removed; try again.
         """
-        removed = 0
+        removed, values = 0, {"of_queue": queue, "by": storable(owner, ID_LENGTH)}
         for some in chunks(sorted(filter(is_id, ids))):
             with self._database.write() as connection:
-                removed += connection.execute(self._remove, {"of_queue": queue, "ids": some}).rowcount
+                removed += connection.execute(self._remove, values | {"ids": some}).rowcount
         return removed
+
+    def mark_asked(self, queue: str, ids: Collection[str]) -> None:
+        """Note that VOD was asked just now about the tasks of these waiters. Ids that are not there are ignored.
+
+        :param queue: name of the queue.
+        :param ids: of the waiters, any number and whoever owns them.
+        :raises InboxUnavailableError: not all of them are marked; try again.
+        """
+        for some in chunks(sorted(filter(is_id, ids))):
+            values: dict[str, Any] = {"of_queue": queue, "ids": some}
+            with self._database.write() as connection:
+                connection.execute(self._mark_asked, values | self._database.times())
+
+    def asked_at(self, queue: str, ids: Collection[str]) -> dict[str, float]:
+        """Read when VOD was last asked about the tasks of waiters, whichever process asked.
+
+        :param queue: name of the queue.
+        :param ids: of the waiters, any number.
+        :return: Unix seconds by the database's clock, by the id of the waiter; ids about which VOD was never asked are left out.
+        :raises InboxUnavailableError: the database does not answer now.
+        """
+        wanted, found = set(filter(is_id, ids)), dict[str, float]()
+        for some in chunks(wanted):
+            with self._database.read() as connection:
+                rows = connection.execute(self._asked_at, {"of_queue": queue, "ids": some})
+                found.update((each, at) for each, at in rows if each in wanted)
+        return found
 
     def expire(self, cutoff: float) -> None:
         """Remove those whose deadline was before `cutoff` (Unix seconds)."""
@@ -114,12 +165,13 @@ class Waiters:
                 waiter=row.waiter,
                 deadline=row.deadline,
                 since=row.since,
+                asked_at=row.asked_at,
             )
             for row in rows
         ]
 
 
-def _row(queue: str, waiter: Waiter) -> dict[str, Any]:
+def _row(queue: str, waiter: Waiter, owner: str) -> dict[str, Any]:
     task = waiter.vod_task_id
     return {
         "queue": queue,
@@ -128,4 +180,5 @@ def _row(queue: str, waiter: Waiter) -> dict[str, Any]:
         "event_types": words(waiter.event_types),
         "waiter": storable(waiter.waiter, MAX_TEXT),
         "deadline": waiter.deadline,
+        "owner": storable(owner, ID_LENGTH),
     }

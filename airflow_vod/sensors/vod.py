@@ -274,14 +274,18 @@ class VodSensor(BaseSensorOperator):
         self._list_again_at = now + LISTED_FOR / 2
         name, until = task_name(context["ti"]), time.time() + LISTED_FOR + self.poke_interval
         tasks, event_types = self._waits_for()
-        self._inbox.waiters.add(self._queue, [Waiter.of(name, task, event_types, until) for task in tasks])
+        rows = [Waiter.of(name, task, event_types, until) for task in tasks]
+        self._inbox.waiters.add(
+            self._queue, rows, owner=name
+        )  # a task that is rescheduled is another process each time
 
     def _unlist_wait(self, context: Context) -> None:
         if self._list_again_at or self.reschedule:
             from airflow_vod.inbox import Waiter
 
             name = task_name(context["ti"])
-            self._inbox.waiters.remove(self._queue, [Waiter.of(name, task).id for task in self._waits_for()[0]])
+            ids = [Waiter.of(name, task).id for task in self._waits_for()[0]]
+            self._inbox.waiters.remove(self._queue, ids, owner=name)
 
     # What it takes
 

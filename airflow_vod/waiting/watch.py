@@ -22,6 +22,7 @@ from airflow_vod import metrics
 from airflow_vod.exceptions import InboxUnavailableError
 from airflow_vod.hooks.config import inbox_retention, inbox_url, open_inbox
 from airflow_vod.hooks.vod import VodHook
+from airflow_vod.inbox.leases import new_holder
 
 if TYPE_CHECKING:
     from airflow_vod.events.matching import EventMatch
@@ -168,6 +169,7 @@ class Watch:
         self.summary: RelaySummary | None = None  # of this process's relay
         self.asked: dict[str, float] = {}  # when VOD last answered about a task itself, in Unix seconds
         self._retention = retention
+        self._owner = new_holder()  # of this process's rows among the waiters in the inbox
         # Re-entrant, because the garbage collector may end a coroutine whose loop was closed, and that discards its waiter.
         self._lock = threading.RLock()
         self._wake = threading.Event()
@@ -386,8 +388,8 @@ class Watch:
                 until = time.time() + LISTED_FOR if isinstance(waiter, Follower) else waiter.deadline
                 present.append(WaiterRow.of(name, vod_task_id, waiter.event_types or (), until))
         try:
-            self.store.waiters.remove(self.queue, gone)
-            self.store.waiters.add(self.queue, present)
+            self.store.waiters.remove(self.queue, gone, self._owner)
+            self.store.waiters.add(self.queue, present, self._owner)
         except InboxUnavailableError:
             with self._lock:
                 self._changed += changed

@@ -122,12 +122,12 @@ def test_one_store_serves_many_threads(inbox: InboxStore) -> None:
     def work(number: int) -> None:
         for n in range(10):
             task = f"Concat-{number}-{n}"
-            inbox.waiters.add(Q, [Waiter(f"{number}-{n}", task)])
+            inbox.waiters.add(Q, [Waiter(f"{number}-{n}", task)], "owner")
             (received,) = inbox.receive(Q, [concat_event(task)], "pull")
             assert inbox.find(Q, [task])[task].position == received.position
             assert inbox.waiters.awaited(Q, {"key": task}) == {"key"}
             assert inbox.mark_read(Q, [received.position], task) == 1
-            assert inbox.waiters.remove(Q, [f"{number}-{n}"]) == 1
+            assert inbox.waiters.remove(Q, [f"{number}-{n}"], "owner") == 1
             inbox.leases.acquire(Q, str(number), 0.01)
 
     with ThreadPoolExecutor(8) as pool:

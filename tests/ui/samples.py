@@ -33,7 +33,9 @@ def fill(open_at: Callable[[Callable[[], float]], InboxStore], number: int = 400
     store.receive(QUEUE, [read_event(b"<html>502 Bad Gateway</html>")], "callback")
     says = {"last_pull_at": end - 1, "caught_up_at": end - 1, "in_queue": 0, "in_queue_at": end - 1, "pulled": number}
     store.leases.acquire(QUEUE, "triggerer-1:4711:9f3a2c10", 86400, info=says)
-    store.waiters.add(QUEUE, [Waiter(id="w1", vod_task_id="Concat-next", waiter="splices/scheduled__2026-11-23/wait")])
+    store.waiters.add(
+        QUEUE, [Waiter(id="w1", vod_task_id="Concat-next", waiter="splices/scheduled__2026-11-23/wait")], "owner"
+    )
     store.close()
 
 

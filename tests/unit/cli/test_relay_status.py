@@ -38,7 +38,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_who_has_just_begun_to_wait_is_no_worry(vod: Vod, capsys: pytest.CaptureFixture[str]) -> None:
     """The first pull takes its time."""
-    vod.store.waiters.add(vod.queue, [Waiter.of("dag/run/task", "Concat-1")])
+    vod.store.waiters.add(vod.queue, [Waiter.of("dag/run/task", "Concat-1")], "owner")
     assert status(capsys)[0] == 0
 
 
@@ -46,7 +46,7 @@ def test_who_has_just_begun_to_wait_is_no_worry(vod: Vod, capsys: pytest.Capture
 @pytest.mark.parametrize("held", [False, True])
 def test_somebody_waits_and_vod_does_not_answer(vod: Vod, capsys: pytest.CaptureFixture[str], held: bool) -> None:
     """That is what the exit status is for, also while some process holds the lease; why it fails is told."""
-    vod.store.waiters.add(vod.queue, [Waiter.of("dag/run/task", "Concat-1")])
+    vod.store.waiters.add(vod.queue, [Waiter.of("dag/run/task", "Concat-1")], "owner")
     trouble = {"last_pull_at": time.time() - 700, "failing_since": time.time() - 660, "failure": "Connection refused"}
     vod.store.leases.acquire(vod.queue, "host:1:x", 60 if held else 0.0, info=trouble)
     assert cli.main(["relay", "status"]) == 2
@@ -58,7 +58,7 @@ def test_somebody_waits_and_vod_does_not_answer(vod: Vod, capsys: pytest.Capture
 @pytest.mark.usefixtures("impatient")
 def test_where_events_come_by_callback_nobody_needs_to_pull(vod: Vod, capsys: pytest.CaptureFixture[str]) -> None:
     """In PUSH mode a queue that nobody pulls is no trouble, if callbacks are received here."""
-    vod.store.waiters.add(vod.queue, [Waiter.of("dag/run/task", "Concat-1")])
+    vod.store.waiters.add(vod.queue, [Waiter.of("dag/run/task", "Concat-1")], "owner")
     client = VodHook().get_client()
     client.modify_event_config(Mode="PUSH")
     client.close()
@@ -70,7 +70,7 @@ def test_where_events_come_by_callback_nobody_needs_to_pull(vod: Vod, capsys: py
 @pytest.mark.usefixtures("impatient")
 def test_somebody_waits_and_nobody_pulls(vod: Vod, capsys: pytest.CaptureFixture[str]) -> None:
     """The exit status tells, and the longest waits are named."""
-    vod.store.waiters.add(vod.queue, [Waiter.of("dag/run/task", "Concat-1")])
+    vod.store.waiters.add(vod.queue, [Waiter.of("dag/run/task", "Concat-1")], "owner")
     code, told = status(capsys)
     assert (code, told["waiters"]) == (2, 1)
     [longest] = told["longest_waiters"]  # type: ignore[misc]
@@ -81,7 +81,7 @@ def test_somebody_waits_and_nobody_pulls(vod: Vod, capsys: pytest.CaptureFixture
 def test_who_waits_for_no_vod_task(vod: Vod, capsys: pytest.CaptureFixture[str]) -> None:
     """Event sensors and asset watchers are named with the types of events they wait for."""
     waiters = [Waiter.of("asset watcher w", None, ["NewFileUpload", "FileDeleted"]), Waiter.of("dag/run/task", None)]
-    vod.store.waiters.add(vod.queue, waiters)
+    vod.store.waiters.add(vod.queue, waiters, "owner")
     assert cli.main(["relay", "status"]) == 2
     told = capsys.readouterr().out
     assert "asset watcher w for FileDeleted or NewFileUpload, 0 s" in told
@@ -90,7 +90,7 @@ def test_who_waits_for_no_vod_task(vod: Vod, capsys: pytest.CaptureFixture[str])
 
 def test_a_sensor_that_looks_by_itself(vod: Vod, capsys: pytest.CaptureFixture[str]) -> None:
     """Between two looks nobody holds the lease; who held it last still tells of its pulls, and nothing is wrong."""
-    vod.store.waiters.add(vod.queue, [Waiter.of("dag/run/task", "Concat-1")])
+    vod.store.waiters.add(vod.queue, [Waiter.of("dag/run/task", "Concat-1")], "owner")
     vod.publish_concat("Concat-2")
     client = VodHook().get_client()
     for _ in range(2):

@@ -84,6 +84,7 @@ def test_migrations_compile_for_mysql() -> None:
             script.module.upgrade()
     ddl = "".join(lines)
     assert "CREATE TABLE vod_event" in ddl
+    assert "ALTER TABLE vod_waiter ADD COLUMN owner VARCHAR(255)" in ddl
     assert "utf8mb4_bin" in ddl
 
 

@@ -6,6 +6,7 @@ import itertools
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -52,6 +53,7 @@ class InboxModel(RuleBasedStateMachine):
         self.readers = {(queue, reader): (0, list[int]()) for queue in QUEUES for reader in READERS}
         self.leases: dict[str, tuple[str, float, float]] = {}
         self.waiters: dict[tuple[str, str], Waiter] = {}
+        self.owners: dict[tuple[str, str], str] = {}
 
     def teardown(self) -> None:
         """Leave nothing open."""
@@ -180,24 +182,35 @@ class InboxModel(RuleBasedStateMachine):
         ids=st.sets(st.sampled_from("123"), min_size=1),
         task=tasks,
         seconds=st.sampled_from((None, 5, 50)),
+        owner=st.sampled_from(HOLDERS),
     )
-    def wait_for(self, queue: str, ids: set[str], task: str, seconds: float | None) -> None:
-        """A waiter that comes again is brought up to date, and keeps the time when it first came."""
+    def wait_for(self, queue: str, ids: set[str], task: str, seconds: float | None, owner: str) -> None:
+        """A waiter that comes again is updated and owned by who added it, and keeps when it first came and was asked about."""
         deadline = None if seconds is None else self.clock.now + seconds
         waiters = [Waiter(each, task, ("ConcatComplete",), f"waiter {each}", deadline) for each in ids]
-        self.store.waiters.add(queue, waiters)
+        self.store.waiters.add(queue, waiters, owner)
         for each in waiters:
             before = self.waiters.get((queue, each.id))
             since = before.since if before else self.clock.now
-            self.waiters[queue, each.id] = Waiter(each.id, task, each.event_types, each.waiter, deadline, since)
+            asked_at = before.asked_at if before else None
+            self.waiters[queue, each.id] = replace(each, since=since, asked_at=asked_at)
+            self.owners[queue, each.id] = owner
+
+    @rule(queue=queues, ids=st.sets(st.sampled_from("123")), owner=st.sampled_from(HOLDERS))
+    def give_up(self, queue: str, ids: set[str], owner: str) -> None:
+        """Only who added a waiter last removes it."""
+        own = [each for each in ids if (queue, each) in self.waiters and self.owners[queue, each] == owner]
+        assert self.store.waiters.remove(queue, ids, owner) == len(own)
+        for each in own:
+            del self.waiters[queue, each]
 
     @rule(queue=queues, ids=st.sets(st.sampled_from("123")))
-    def give_up(self, queue: str, ids: set[str]) -> None:
-        """Waiters that are there go."""
-        there = [each for each in ids if (queue, each) in self.waiters]
-        assert self.store.waiters.remove(queue, ids) == len(there)
-        for each in there:
-            del self.waiters[queue, each]
+    def ask_vod(self, queue: str, ids: set[str]) -> None:
+        """The waiters that are there are marked, and nothing is made of the others."""
+        self.store.waiters.mark_asked(queue, ids)
+        for each in ids:
+            if waiter := self.waiters.get((queue, each)):
+                self.waiters[queue, each] = replace(waiter, asked_at=self.clock.now)
 
     @rule(queue=queues, wanted=st.sets(tasks))
     def ask_who_waits(self, queue: str, wanted: set[str]) -> None:
@@ -260,6 +273,8 @@ class InboxModel(RuleBasedStateMachine):
             assert (lease and (lease.holder, lease.acquired_at, lease.expires_at)) == expected
             assert lease is None or lease.expired == (lease.expires_at <= self.clock.now)
             assert set(self.store.waiters.longest(queue)) == self._waiting_for(queue)
+            asked = {name: each.asked_at for (of, name), each in self.waiters.items() if of == queue and each.asked_at}
+            assert self.store.waiters.asked_at(queue, "123") == asked
 
     def _waiting_for(self, queue: str) -> set[Waiter]:
         now = self.clock.now

@@ -11,8 +11,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, text
 
 from airflow_vod.exceptions import InboxError, InboxSchemaError
-from airflow_vod.inbox import InboxStore
-from airflow_vod.inbox.migrations import config
+from airflow_vod.inbox import InboxStore, Waiter
+from airflow_vod.inbox.migrations import config, upgrade
 from airflow_vod.inbox.tables import SCHEMA_VERSION, VERSION_TABLE, metadata
 from tests.samples import concat_event
 
@@ -58,6 +58,29 @@ def test_migrations_make_the_tables_of_the_code(inbox_url: str, empty_url: str) 
     metadata.create_all(engine)
     engine.dispose()
     assert _described(inbox_url) == _described(other)
+
+
+def test_an_inbox_of_the_first_version_keeps_its_rows(empty_url: str) -> None:
+    """Opening an inbox made by 0001 upgrades it; a waiter in it is intact, owned by nobody, and is taken over as any other."""
+    engine = create_engine(empty_url)
+    with engine.begin() as connection:
+        upgrade(connection, "0001")
+        connection.execute(
+            text(
+                "INSERT INTO vod_waiter (queue, id, vod_task_id, event_types, waiter, since, deadline)"
+                " VALUES ('queue', '1', 'Concat-1', '[\"ConcatComplete\"]', 'dag/run/task', 1.5, NULL)"
+            )
+        )
+        assert "owner" not in {column["name"] for column in inspect(connection).get_columns("vod_waiter")}
+    engine.dispose()
+    old = Waiter("1", "Concat-1", ("ConcatComplete",), "dag/run/task", None, 1.5, None)
+    store = InboxStore.open(empty_url)
+    assert store.waiters.longest("queue") == [old]
+    assert store.waiters.remove("queue", ["1"], "new") == 0
+    store.waiters.add("queue", [old], "new")
+    assert store.waiters.longest("queue") == [old]
+    assert store.waiters.remove("queue", ["1"], "new") == 1
+    store.close()
 
 
 def test_open_makes_the_tables_once(empty_url: str) -> None:

@@ -114,7 +114,7 @@ def test_impossible_ids_are_not_found(inbox: InboxStore, odd: str) -> None:
     assert inbox.newest(vod_task_id=odd) == []
     assert inbox.newest(file_id=odd) == []
     assert inbox.waiters.awaited(Q, {"key": odd}) == set()
-    assert inbox.waiters.remove(Q, [odd]) == 0
+    assert inbox.waiters.remove(Q, [odd], "owner") == 0
 
 
 @pytest.mark.parametrize("odd", ["", "\0", "x" * 256, "a\nb"])

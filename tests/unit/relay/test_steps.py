@@ -184,7 +184,7 @@ def test_under_awaited_only_what_is_waited_for_is_confirmed(vod: Emulator, inbox
     relay = Relay(client_of(vod, confirm_policy="awaited"), inbox)
     ids = publish(vod, 4)
     vod.publish({"EventType": "Riddle"}, SUB_APP_ID)
-    inbox.waiters.add(relay.queue, [Waiter("1", "Concat-2")])
+    inbox.waiters.add(relay.queue, [Waiter("1", "Concat-2")], "owner")
     assert drain(relay)
     assert stored_ids(relay) == ["", *ids]
     assert (relay.summary.confirmed, relay.summary.left) == (1, 4)
@@ -213,7 +213,7 @@ def test_under_awaited_nothing_is_confirmed_blindly(vod: Emulator, store: Fickle
     """While it cannot be told who waits, events are left, and they count as stored all the same."""
     relay = Relay(client_of(vod, confirm_policy="awaited"), store)  # type: ignore[arg-type]
     publish(vod, 2)
-    store.waiters.add(relay.queue, [Waiter("1", "Concat-1")])
+    store.waiters.add(relay.queue, [Waiter("1", "Concat-1")], "owner")
     store.broken = {"waiters.awaited"}
     assert drain(relay)
     assert (relay.summary.stored, relay.summary.confirmed, relay.summary.left) == (2, 0, 2)

@@ -253,9 +253,9 @@ async def test_who_follows_without_end_stays_written_down(
     waiter = Waiter(["A"], name="dag/run/task", deadline=4e9)
     watch.add(waiter)
     await asyncio.to_thread(until, lambda: sqlite.waiters.longest(watch.queue))
-    sqlite.waiters.remove(
-        watch.queue, [sqlite.waiters.longest(watch.queue)[0].id]
-    )  # as another triggerer does that is late
+    row = sqlite.waiters.longest(watch.queue)[0]
+    sqlite.waiters.add(watch.queue, [row], "another triggerer")
+    sqlite.waiters.remove(watch.queue, [row.id], "another triggerer")  # which is late
     await asyncio.to_thread(until, lambda: sqlite.waiters.longest(watch.queue))
     watch.discard(waiter)
     await asyncio.to_thread(until, lambda: sqlite.waiters.longest(watch.queue) == [])
