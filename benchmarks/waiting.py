@@ -77,7 +77,7 @@ class Waiting:
         from airflow_vod.waiting.watch import watches
 
         give_up = time.monotonic() + _PATIENCE
-        while not any(watch.store.counts(watch.queue).waiters >= waiters for watch in watches()):
+        while not any(watch.inbox.counts(watch.queue).waiters >= waiters for watch in watches()):
             if time.monotonic() > give_up:
                 raise TimeoutError(f"{waiters} waiters are not in the inbox within {_PATIENCE} s")
             time.sleep(0.1)

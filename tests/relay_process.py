@@ -14,13 +14,14 @@ from typing import Any
 
 from airflow_vod.inbox import InboxStore
 from airflow_vod.tencent.settings import VodSettings
-from airflow_vod.waiting.watch import Waiter, Watch
+from airflow_vod.waiting.waiter import TaskWaiter
+from airflow_vod.waiting.watch import Watch
 from tests.relays import SUB_APP_ID
 
 
 async def wait(watch: Watch, vod_task_id: str) -> None:
     """Wait for one task and say when it came."""
-    waiter = Waiter([vod_task_id], name=f"process/{vod_task_id}")
+    waiter = TaskWaiter([vod_task_id], name=f"process/{vod_task_id}")
     watch.add(waiter)
     print("waits", flush=True)
     while waiter.missing:

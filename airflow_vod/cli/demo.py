@@ -152,7 +152,7 @@ def _run_dag(path: str) -> None:
     """Run the DAG in a file with `dag.test()`, in the Airflow of this process, and report what came of it."""
     import runpy
 
-    from airflow_vod.waiting import watch as waiters
+    from airflow_vod.waiting.watch import watches
 
     run = runpy.run_path(path)["dag"].test()
     tasks = {(ti.task_id, ti.map_index): ti for ti in run.get_task_instances()}
@@ -162,7 +162,7 @@ def _run_dag(path: str) -> None:
         for (name, index), ti in sorted(tasks.items())
         if name == "publish"
     ]
-    [watch] = waiters.watches()
+    [watch] = watches()
     watch.end()
     watch.join()
     summary = watch.summary and asdict(watch.summary)

@@ -85,7 +85,7 @@ class EventMatch:
         """Say whether an event counts."""
         if self.event_types and event.event_type not in self.event_types:
             return False
-        return all(wanted in map(_text, _values(event, name)) for name, wanted in self.fields)
+        return all(wanted in values_of(event, name) for name, wanted in self.fields)
 
     def get(self, name: str) -> str | None:
         """Answer the value that must be there under a name; None where any will do."""
@@ -102,6 +102,27 @@ class EventMatch:
     def __str__(self) -> str:
         types = " or ".join(self.event_types) or "any event"
         return types + "".join(f", {name} = {value!r:.80}" for name, value in self.fields)
+
+
+def values_of(event: VodEvent, name: str) -> Iterator[str]:
+    """Answer what an event says under a name, as it is compared.
+
+    :param name: one of `NAMES`, or a path in the payload.
+    """
+    for value in _values_of(event, name):
+        if (text := _text(value)) is not None:
+            yield text
+
+
+def _values_of(event: VodEvent, name: str) -> Iterator[Any]:
+    match name:
+        case "vod_task_id":
+            yield event.vod_task_id
+        case "file_id" if event.file_id is not None:
+            yield event.file_id
+        case _:
+            for path in NAMES.get(name, (name,)):
+                yield from values_at(event.payload, path)
 
 
 def seconds_of(since: Any) -> float:
@@ -182,17 +203,6 @@ def _checked_value(name: str, value: Any) -> str:
             "Check the template, or the task whose output it takes."
         )
     return text
-
-
-def _values(event: VodEvent, name: str) -> Iterator[Any]:
-    match name:
-        case "vod_task_id":
-            yield event.vod_task_id
-        case "file_id" if event.file_id is not None:
-            yield event.file_id
-        case _:
-            for path in NAMES.get(name, (name,)):
-                yield from values_at(event.payload, path)
 
 
 def _text(value: Any) -> str | None:

@@ -5,6 +5,13 @@ from __future__ import annotations
 from airflow import __version__
 from packaging.version import Version
 
+try:
+    from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferralTimeout
+except ImportError:  # before 3.2
+    from airflow.exceptions import AirflowRescheduleException, TaskDeferralTimeout  # type: ignore[no-redef]
+
+__all__ = ["AIRFLOW_V_3_1_PLUS", "AIRFLOW_V_3_3_PLUS", "AirflowRescheduleException", "TaskDeferralTimeout"]
+
 _version = Version(Version(__version__).base_version)
 
 AIRFLOW_V_3_1_PLUS: bool = _version >= Version("3.1.0")

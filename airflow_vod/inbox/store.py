@@ -236,6 +236,17 @@ class InboxStore:
             row = connection.execute(self._sql.get, {"of_queue": queue, "at": position}).first()
         return None if row is None else _stored(row)
 
+    def read(self, queue: str, positions: Collection[int]) -> list[StoredEvent]:
+        """Read events by their positions, any number; those that are not there are left out.
+
+        :return: in the order of their positions.
+        """
+        found: list[StoredEvent] = []
+        for some in chunks(sorted(positions)):
+            with self._database.read() as connection:
+                found += map(_stored, connection.execute(self._sql.read, {"of_queue": queue, "some_positions": some}))
+        return sorted(found, key=lambda each: each.position)
+
     def newest(
         self,
         queue: str | None = None,
@@ -433,6 +444,7 @@ class _Statements:
             .limit(most)
         )
         self.get = stored.where(in_queue, event.position == bindparam("at", type_=event.position.type))
+        self.read = stored.where(in_queue, some_positions)
         self.newest_first = stored.order_by(event.received_at.desc(), event.queue.desc(), event.position.desc())
         self.replay = (
             update(vod_event)

@@ -38,7 +38,6 @@ class Waiters:
         these = table.queue == queue, table.id.in_(ids)
         self._remove = delete(vod_waiter).where(*these, table.owner == bindparam("by", type_=table.owner.type))
         self._mark_asked = update(vod_waiter).where(*these).values(asked_at=now)
-        self._asked_at = select(table.id, table.asked_at).where(*these, table.asked_at.is_not(None))
         self._expire = delete(vod_waiter).where(table.deadline <= bindparam("cutoff", type_=table.deadline.type))
         select_each, event = database.dialect.select_each, vod_event.c
         read = event.queue == queue, event.read_at.is_not(None)
@@ -47,16 +46,18 @@ class Waiters:
             select_each((event.vod_task_id,), event.vod_task_id, "ids", *read),
         )
         self._keys_read = select_each((event.key,), event.key, "ids", *read)
+        columns = (
+            table.id,
+            table.vod_task_id,
+            table.event_types,
+            table.waiter,
+            table.deadline,
+            table.since,
+            table.asked_at,
+        )
+        self._read = select(*columns).where(*these)
         self._longest = (
-            select(
-                table.id,
-                table.vod_task_id,
-                table.event_types,
-                table.waiter,
-                table.deadline,
-                table.since,
-                table.asked_at,
-            )
+            select(*columns)
             .where(table.queue == queue, in_time)
             .order_by(table.since, table.id)
             .limit(bindparam("most"))
@@ -107,19 +108,17 @@ class Waiters:
             with self._database.write() as connection:
                 connection.execute(self._mark_asked, values | self._database.times())
 
-    def asked_at(self, queue: str, ids: Collection[str]) -> dict[str, float]:
-        """Read when VOD was last asked about the tasks of waiters, whichever process asked.
+    def read(self, queue: str, ids: Collection[str]) -> list[Waiter]:
+        """Read waiters by their ids, also those whose deadline has passed.
 
         :param queue: name of the queue.
-        :param ids: of the waiters, any number.
-        :return: Unix seconds by the database's clock, by the id of the waiter; ids about which VOD was never asked are left out.
+        :param ids: of the waiters, any number; those that are not there are left out.
         :raises InboxUnavailableError: the database does not answer now.
         """
-        wanted, found = set(filter(is_id, ids)), dict[str, float]()
-        for some in chunks(wanted):
+        found: list[Waiter] = []
+        for some in chunks(sorted(filter(is_id, ids))):
             with self._database.read() as connection:
-                rows = connection.execute(self._asked_at, {"of_queue": queue, "ids": some})
-                found.update((each, at) for each, at in rows if each in wanted)
+                found += map(_waiter, connection.execute(self._read, {"of_queue": queue, "ids": some}))
         return found
 
     def expire(self, cutoff: float) -> None:
@@ -156,19 +155,19 @@ class Waiters:
         """List who waits and whose deadline has not passed, the longest wait first."""
         values = {"of_queue": queue, "most": limit} | self._database.times()
         with self._database.read() as connection:
-            rows = connection.execute(self._longest, values).all()
-        return [
-            Waiter(
-                id=row.id,
-                vod_task_id=row.vod_task_id,
-                event_types=tuple(json.loads(row.event_types)),
-                waiter=row.waiter,
-                deadline=row.deadline,
-                since=row.since,
-                asked_at=row.asked_at,
-            )
-            for row in rows
-        ]
+            return list(map(_waiter, connection.execute(self._longest, values)))
+
+
+def _waiter(row: Any) -> Waiter:
+    return Waiter(
+        id=row.id,
+        vod_task_id=row.vod_task_id,
+        event_types=tuple(json.loads(row.event_types)),
+        waiter=row.waiter,
+        deadline=row.deadline,
+        since=row.since,
+        asked_at=row.asked_at,
+    )
 
 
 def _row(queue: str, waiter: Waiter, owner: str) -> dict[str, Any]:

@@ -72,6 +72,7 @@ class Pipeline:
         self._refusals = 0  # of pulls, in a row
         self._confirm_refusals = 0
         self._backlog = False  # the latest pull was full
+        self._caught_up = False  # the latest pull left nothing behind
         self._pull_again_at = float("-inf")
         self._in_use = True  # the queue, as far as VOD says
 
@@ -79,6 +80,13 @@ class Pipeline:
         """Ask the pipeline to finish; callable from any thread or signal handler, more than once. Returns at once."""
         self._stopping.set()
         self._workers.wake()
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether the inbox has all that this process can bring: another one pulls, or the latest pull left nothing behind."""
+        if self._leading is None or self._uncommitted or self._committing:
+            return False
+        return not self._leading or not self._in_use or self._caught_up
 
     def run(self) -> None:
         """Relay until `stop` is called: whenever no other process holds the lease.
@@ -243,6 +251,7 @@ class Pipeline:
     def _adapt(self, pulled: int) -> None:
         """A full batch says that more is waiting; an empty one, after its long poll, that one poll is enough."""
         self._backlog = pulled >= PULL_LIMIT
+        self._caught_up = not self._backlog
         if pulled >= PULL_LIMIT:
             self._depth = min(self._depth * 2, self._max_depth)
         elif pulled == 0:

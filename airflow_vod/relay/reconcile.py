@@ -7,12 +7,11 @@ it does not know, one older than three days, a kind it no longer describes) is n
 from __future__ import annotations
 
 import heapq
-import itertools
 import logging
 import queue
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from airflow_vod import metrics
@@ -73,27 +72,33 @@ class Reconciler:
         return True
 
 
-class Questions:
-    """Asks about tasks that are waited for, each at its own times, in a thread of their own.
+class ReconcileLoop:
+    """Asks VOD about tasks that are waited for, each at its own times, in a thread of their own.
 
     :param reconciler: asks.
-    :param waits: whether somebody still waits for a task.
-    :param asked: takes down when VOD last answered about a task that is waited for, in Unix seconds.
+    :param is_awaited: whether somebody still waits for a task.
+    :param note_asked: takes down that VOD has just answered about a task.
     """
 
-    def __init__(self, reconciler: Reconciler, waits: Callable[[str], bool], asked: dict[str, float]) -> None:
+    def __init__(
+        self, reconciler: Reconciler, is_awaited: Callable[[str], bool], note_asked: Callable[[str], None]
+    ) -> None:
         self._reconciler = reconciler
-        self._waits = waits
-        self._asked = asked
-        self._added: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._due: list[tuple[float, float, str]] = []  # a heap: when to ask, since when it is waited for, the task
+        self._is_awaited = is_awaited
+        self._note_asked = note_asked
+        self._added: queue.SimpleQueue[tuple[str, float, float | None] | None] = queue.SimpleQueue()
+        # A heap: when to ask and since when it is waited for, both by the monotonic clock, and the task.
+        self._due: list[tuple[float, float, str]] = []
         self._tasks: set[str] = set()
         self._ending = False
 
-    def add(self, vod_task_ids: Iterable[str]) -> None:
-        """Ask about these tasks too, from any thread; the first time after some minutes."""
-        for vod_task_id in vod_task_ids:
-            self._added.put(vod_task_id)
+    def add(self, vod_task_id: str, since_at: float, asked_at: float | None = None) -> None:
+        """Ask about this task too, from any thread; the first time after some minutes of waiting.
+
+        :param since_at: since when it is waited for, in whatever process, in Unix seconds.
+        :param asked_at: when VOD was last asked about it, in whatever process, in Unix seconds; None for never.
+        """
+        self._added.put((vod_task_id, since_at, asked_at))
 
     def end(self) -> None:
         """Let `run` return soon, from any thread."""
@@ -110,34 +115,40 @@ class Questions:
                 self._ask(vod_task_id, since)
 
     def _take_added(self) -> None:
-        """Wait until the next question is due or a task is added, and take all that were."""
+        """Wait until the next task is due or one is added, and take all that were."""
         try:
             timeout = max(self._due[0][0] - time.monotonic(), 0.0) if self._due else None
-            vod_task_id = self._added.get(timeout=timeout)
+            added = self._added.get(timeout=timeout)
             while True:
-                if vod_task_id is not None and vod_task_id not in self._tasks:
+                if added is not None and added[0] not in self._tasks:
+                    vod_task_id, since_at, asked_at = added
                     self._tasks.add(vod_task_id)
-                    self._plan(vod_task_id, time.monotonic())
-                vod_task_id = self._added.get_nowait()
+                    since = _monotonic(since_at)
+                    self._plan(vod_task_id, since, _monotonic(asked_at) if asked_at else since)
+                added = self._added.get_nowait()
         except queue.Empty:
             return
 
-    def _plan(self, vod_task_id: str, since: float) -> None:
-        waited = time.monotonic() - since
-        at = next(at for at in question_times(vod_task_id) if at > waited)
-        heapq.heappush(self._due, (since + at, since, vod_task_id))
+    def _plan(self, vod_task_id: str, since: float, after: float) -> None:
+        """Plan the first time to ask that is later than a moment."""
+        at = next(since + at for at in question_times(vod_task_id) if since + at > after)
+        heapq.heappush(self._due, (at, since, vod_task_id))
 
     def _ask(self, vod_task_id: str, since: float) -> None:
-        if not self._waits(vod_task_id):
+        if not self._is_awaited(vod_task_id):
             self._tasks.discard(vod_task_id)
-            self._asked.pop(vod_task_id, None)
             return
         try:
             self._reconciler.ask(vod_task_id)
-            self._asked[vod_task_id] = time.time()
+            self._note_asked(vod_task_id)
         except (VodApiError, InboxError) as error:
             log.info("VOD cannot be asked about task %s now, and will be later: %s", vod_task_id, error)
-        self._plan(vod_task_id, since)
+        self._plan(vod_task_id, since, time.monotonic())
+
+
+def _monotonic(moment_at: float) -> float:
+    """Find a moment in the past on the monotonic clock, on which the time of day that is set later changes nothing."""
+    return time.monotonic() - max(0.0, time.time() - moment_at)
 
 
 def question_times(vod_task_id: str) -> Iterator[float]:
@@ -152,12 +163,3 @@ def question_times(vod_task_id: str) -> Iterator[float]:
         at += step * jitter
         yield at
         step = min(step * 2, SLOWEST)
-
-
-def last_question(vod_task_id: str, until: float) -> float:
-    """Answer the last time to ask before a moment of a wait; 0 for the beginning, before which a sensor asks as well.
-
-    :param vod_task_id: what is waited for.
-    :param until: seconds after the beginning of the wait, included.
-    """
-    return max(itertools.takewhile(lambda at: at <= until, question_times(vod_task_id)), default=0.0)

@@ -1,384 +1,36 @@
 """Sensors that wait until VOD tasks have ended, and return what they produced.
 
-Invariants: whichever way a sensor waits (poke, reschedule, deferral), it looks into the inbox first, the same relay brings
-the events there, and outcome, timeout and ``soft_fail`` mean the same; nothing heavy is imported while a DAG is parsed.
+Invariant: the inbox is looked into first; VOD itself is asked once per wait before it begins, and while it lasts by the
+watch that waits.
 """
 
 from __future__ import annotations
 
-import contextlib
-import sys
 import time
-import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import tenacity
-from airflow.providers.common.compat.sdk import (
-    AirflowException,
-    AirflowFailException,
-    AirflowSensorTimeout,
-    AirflowSkipException,
-    BaseSensorOperator,
-    PokeReturnValue,
-    conf,
-)
+from airflow.providers.common.compat.sdk import AirflowFailException, PokeReturnValue, conf
 
-from airflow_vod.exceptions import (
-    InboxError,
-    InboxUnavailableError,
-    VodApiError,
-    VodAuthenticationError,
-    VodError,
-    VodInvalidRequestError,
-    error_from_dict,
-)
-from airflow_vod.hooks.config import inbox_retention
-from airflow_vod.hooks.vod import DEFAULT_CONN_ID, VodHook
+from airflow_vod.exceptions import VodApiError, VodAuthenticationError
 from airflow_vod.inbox.lookup import FinishedTasks, look, task_name, vod_task_ids
-from airflow_vod.links.vod import LINKS, push_links
+from airflow_vod.sensors.base import VodSensor
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
     from airflow.providers.openlineage.extractors import OperatorLineage
-    from airflow.triggers.base import BaseTrigger, StartTriggerArgs
+    from airflow.triggers.base import StartTriggerArgs
 
     from airflow_vod.events.results import TaskResult
-    from airflow_vod.inbox import InboxStore
-    from airflow_vod.relay.reconcile import Reconciler
-    from airflow_vod.relay.steps import Relay
-    from airflow_vod.tencent.client import VodClient
-    from airflow_vod.tencent.settings import VodSettings
+    from airflow_vod.triggers.vod import VodTaskTrigger
 
-RESCHEDULE_MINIMUM = 15.0  # seconds; below it Airflow's scheduler fails rescheduled sensors by mistake
-_BACKSTOP = 60.0  # seconds after its own deadline at which Airflow itself ends a trigger that did not
-_ASK_LIMIT = 16  # tasks that one look may ask VOD about
-_TAKE_PATIENCE = 60.0  # seconds for which a wait that is over bears an inbox that does not answer
-_REPORT_EVERY = 300.0  # seconds between lines about a wait that goes on
+_ASK_LIMIT = 16  # tasks that a sensor may ask VOD about before it waits
 
 
 class VodTaskFailedError(AirflowFailException):
     """VOD ended the task without success. Waiting again cannot change that, so Airflow does not retry the sensor."""
-
-
-class VodSensor(BaseSensorOperator):
-    """What sensors that wait for events of VOD have in common: the ways of waiting, and what ends a wait.
-
-    :param vod_conn_id: Airflow connection to the VOD application.
-    :param sub_app_id: another application of the same account than the connection's.
-    :param deferrable: wait in the triggerer instead of on a worker. ``[operators] default_deferrable`` sets the default.
-    :param poke_interval: seconds between two looks in the modes ``poke`` and ``reschedule``; 15 or more with ``reschedule``.
-    """
-
-    template_fields: Sequence[str] = ("vod_conn_id", "sub_app_id")
-    operator_extra_links = LINKS
-    ui_color = "#d6ebff"
-
-    def __init__(
-        self,
-        *,
-        vod_conn_id: str = DEFAULT_CONN_ID,
-        sub_app_id: int | str | None = None,
-        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        poke_interval: timedelta | float = RESCHEDULE_MINIMUM,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(poke_interval=poke_interval, **kwargs)
-        self.vod_conn_id = vod_conn_id
-        self.sub_app_id = sub_app_id
-        self.deferrable = deferrable
-        if self.mode == "reschedule" and not deferrable and self.poke_interval < RESCHEDULE_MINIMUM:
-            _warn(
-                f"Sensor {self.task_id!r} is rescheduled every {self.poke_interval:g} s. Airflow's scheduler fails such "
-                f"sensors by mistake; give poke_interval={RESCHEDULE_MINIMUM:g} or more, or deferrable=True."
-            )
-
-    # What each kind of sensor says for itself
-
-    def _look(self, context: Context) -> PokeReturnValue | None:
-        """Look into the inbox.
-
-        :return: what the sensor returns, if its wait is over.
-        """
-        raise NotImplementedError
-
-    def _is_there(self) -> bool:
-        """Say whether the inbox has what is waited for."""
-        raise NotImplementedError
-
-    def _ask_when_due(self, context: Context) -> bool:
-        """Ask VOD itself about what does not come.
-
-        :return: whether that brought something into the inbox.
-        """
-        return False
-
-    def _waits_for(self) -> tuple[Collection[str | None], Collection[str]]:
-        """Answer the VOD tasks that are waited for, None for other things, and the event types that will do, none for any."""
-        raise NotImplementedError
-
-    def _trigger(self, context: Context, deadline: float) -> BaseTrigger:
-        """Make what waits in the triggerer."""
-        raise NotImplementedError
-
-    def _take(self, context: Context, event: dict[str, Any]) -> PokeReturnValue | None:
-        """Take from the inbox what the triggerer found there."""
-        return self._look(context)
-
-    def _wanted(self) -> str:
-        """Name what is waited for."""
-        raise NotImplementedError
-
-    def event_page_query(self) -> dict[str, str]:
-        """Tell what to look for on the page "VOD events", by the names of its fields."""
-        raise NotImplementedError
-
-    def _timeout_message(self, event: dict[str, Any]) -> str:
-        """Say what did not come."""
-        raise NotImplementedError
-
-    # Airflow calls these
-
-    def execute(self, context: Context) -> Any:
-        """Wait in the way that was chosen."""
-        try:
-            with _skip_told():
-                return self._defer(context) if self.deferrable else super().execute(context)
-        except AirflowSkipException:
-            self._end_of_wait(context)
-            raise
-        except (VodError, AirflowSensorTimeout) as error:
-            self._end_of_wait(context)
-            # Airflow skips these in some modes only.
-            if self.never_fail:
-                raise AirflowSkipException(str(error)) from error
-            if isinstance(error, AirflowSensorTimeout):
-                waited_for = "" if self._wanted() in str(error) else f"It waited for {self._wanted()}. "
-                raise AirflowSensorTimeout(f"{error} {waited_for}{self._seen(self._asked_at)}") from None
-            raise
-
-    def resume_execution(self, *args: Any, **kwargs: Any) -> Any:
-        """Take over from the triggerer."""
-        with _skip_told():
-            return super().resume_execution(*args, **kwargs)
-
-    def _defer(self, context: Context) -> Any:
-        """Look, and hand the wait to the triggerer unless it is over already."""
-        try:
-            if result := self._look(context):
-                return result.xcom_value
-            if self._ask_when_due(context) and (result := self._look(context)):
-                return result.xcom_value
-        except InboxUnavailableError as error:
-            self._note_trouble(error)
-        started = context["ti"].start_date
-        deadline = (started.timestamp() if started else time.time()) + self.timeout
-        self.log.info("Deferring the wait to the triggerer")
-        self.defer(
-            trigger=self._trigger(context, deadline),
-            method_name="execute_complete",
-            timeout=timedelta(seconds=max(deadline - time.time(), 0) + _BACKSTOP),
-        )
-        return None
-
-    def poke(self, context: Context) -> PokeReturnValue | bool:
-        """Look into the inbox; bring it up to date where no other process does; look again."""
-        if self._ending:
-            self._end_of_wait(context)
-            raise AirflowException("Airflow ended this task while it waited.")
-        try:
-            if result := self._look(context):
-                return result
-            self._list_wait(context)
-            if self._relay.drain(until=lambda: self._ending or self._is_there()):
-                self._note_trouble(None)
-            if (result := self._look(context)) is None and self._ask_when_due(context):
-                result = self._look(context)
-            return result or self._report(context)
-        except (VodAuthenticationError, VodInvalidRequestError):
-            raise
-        except (VodApiError, InboxUnavailableError) as error:
-            self._note_trouble(error)
-            return False
-
-    def _end_of_wait(self, context: Context) -> None:
-        with contextlib.suppress(VodError):
-            self._unlist_wait(context)
-
-    _ending = False
-
-    def on_kill(self) -> None:
-        """Begin no pull any more and end at the next poke: Airflow is going to kill this process.
-
-        What VOD hands to a process that is killed meanwhile is hidden from everybody for 30 s, and so is the lease for 12.
-        """
-        self._ending = True
-
-    def execute_complete(self, context: Context, event: Any) -> Any:
-        """Take over from the triggerer: read the result from the inbox."""
-        # `dag.test()` calls this even for a task that its trigger has ended, with the state as event.
-        match "found" if event == "success" else event["status"]:
-            case "found":
-                if result := self._take_patiently(context, {} if event == "success" else event):
-                    return result.xcom_value
-                raise self._skippable(
-                    InboxError(
-                        "The triggerer found the event, but the inbox of this worker does not have it. Either they use "
-                        "different databases: set [tencent_vod] inbox_sql_alchemy_conn to one that both can reach. Or "
-                        "the event was pruned meanwhile: raise [tencent_vod] inbox_retention_days."
-                    )
-                )
-            case "timeout":
-                raise AirflowSensorTimeout(f"{self._timeout_message(event)} {self._seen(event.get('asked_at'))}")
-            case "error":
-                raise self._skippable(error_from_dict(event["error"]))
-            case status:
-                raise ValueError(f"The trigger ended with the unknown status {status!r}.")
-
-    def _take_patiently(self, context: Context, event: dict[str, Any]) -> PokeReturnValue | None:
-        """Take what was found, even where the inbox is away for a moment: the wait is over and must not be in vain."""
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(InboxUnavailableError),
-            stop=tenacity.stop_after_delay(_TAKE_PATIENCE),
-            wait=tenacity.wait_random_exponential(multiplier=0.5, max=10),
-            reraise=True,
-        )
-
-        def take() -> PokeReturnValue | None:
-            try:
-                return self._take(context, event)
-            except InboxUnavailableError as error:
-                self._note_trouble(error)
-                raise
-
-        try:
-            return retrying(take)
-        except InboxUnavailableError as error:
-            if self.never_fail:
-                raise AirflowSkipException(str(error)) from error
-            raise
-
-    # Being seen to wait, by people and by relays that confirm only what is awaited; a trigger's watch does this for it
-
-    _list_again_at = 0.0
-
-    def _list_wait(self, context: Context) -> None:
-        now = time.monotonic()
-        if now < self._list_again_at:
-            return
-        from airflow_vod.inbox import Waiter
-        from airflow_vod.waiting.watch import LISTED_FOR
-
-        self._list_again_at = now + LISTED_FOR / 2
-        name, until = task_name(context["ti"]), time.time() + LISTED_FOR + self.poke_interval
-        tasks, event_types = self._waits_for()
-        rows = [Waiter.of(name, task, event_types, until) for task in tasks]
-        self._inbox.waiters.add(
-            self._queue, rows, owner=name
-        )  # a task that is rescheduled is another process each time
-
-    def _unlist_wait(self, context: Context) -> None:
-        if self._list_again_at or self.reschedule:
-            from airflow_vod.inbox import Waiter
-
-            name = task_name(context["ti"])
-            ids = [Waiter.of(name, task).id for task in self._waits_for()[0]]
-            self._inbox.waiters.remove(self._queue, ids, owner=name)
-
-    # What it takes
-
-    @cached_property
-    def _hook(self) -> VodHook:
-        return VodHook(self.vod_conn_id, sub_app_id=self.sub_app_id)
-
-    @cached_property
-    def _inbox(self) -> InboxStore:
-        return self._hook.get_inbox()
-
-    @cached_property
-    def vod_settings(self) -> VodSettings:
-        """The settings of the application, as the connection has them."""
-        return self._hook.get_settings()
-
-    @cached_property
-    def _queue(self) -> str:
-        queue = self.vod_settings.queue
-        self.log.info("Waiting for %s in queue %s (connection %s)", self._wanted(), queue, self.vod_conn_id)
-        return queue
-
-    @cached_property
-    def _client(self) -> VodClient:
-        return self._hook.get_client()
-
-    @cached_property
-    def _relay(self) -> Relay:
-        from airflow_vod.relay.steps import Relay
-
-        return Relay(self._client, self._inbox, retention=inbox_retention())
-
-    def _skippable(self, error: Exception) -> Exception:
-        """Answer what to raise for an error: a skip where the author asked for one.
-
-        Airflow itself decides this differently by mode and kind of exception.
-        """
-        if self.never_fail or (self.soft_fail and isinstance(error, VodTaskFailedError)):
-            return AirflowSkipException(str(error))
-        return error
-
-    # Telling
-
-    _asked_at: float | None = None  # when VOD was last asked about what is waited for, in Unix seconds
-
-    def _seen(self, asked_at: float | None) -> str:
-        """Say what was seen meanwhile, for who has to find out why nothing came."""
-        asked = f" VOD itself was last asked {time.time() - asked_at:.0f} s ago." if asked_at else ""
-        return self._seen_in_inbox() + asked
-
-    def _seen_in_inbox(self) -> str:
-        try:
-            lease, newest = self._inbox.leases.read(self._queue), self._inbox.newest(self._queue, limit=1)
-        except InboxError as error:
-            return f"The inbox does not answer: {error}"
-        if newest:
-            event = newest[0]
-            came = (
-                f"The newest event of the queue, {event.event_type}, came {time.time() - event.received_at:.0f} s ago."
-            )
-        else:
-            came = "No event of the queue is in the inbox."
-        pulled_at = lease.info.get("last_pull_at") if lease else None
-        last = f"last {time.time() - pulled_at:.0f} s ago" if pulled_at else "without an answer so far"
-        if lease is None or lease.expired:
-            return f"{came} Nobody pulls the queue now" + (f"; {last}." if pulled_at else ".")
-        return f"{came} {lease.holder} pulls it, {last}, and has pulled {lease.info.get('pulled')} events."
-
-    _reported_at: float | None = None
-    _trouble: str | None = None
-
-    def _report(self, context: Context) -> bool:
-        """Say now and then that the wait goes on, and at first where to watch it."""
-        now = time.monotonic()
-        if self._reported_at is None:
-            self._reported_at = now
-            if not self.reschedule:  # which ends this process, and Airflow pushes them itself
-                push_links(self, context)
-        elif now - self._reported_at >= _REPORT_EVERY:
-            self._reported_at = now
-            self.log.info("Still waiting; this sensor itself has relayed: %s", self._relay.summary)
-        return False
-
-    def _note_trouble(self, error: VodError | None) -> None:
-        """Say once that the wait is disturbed, and once that it no longer is."""
-        kind = type(error).__name__ if error else None
-        if kind == self._trouble:
-            return
-        self._trouble = kind
-        if error:
-            self.log.warning("Cannot look for events now, waiting on: %s", error)
-        else:
-            self.log.info("Can look for events again")
 
 
 class VodTaskSensor(VodSensor):
@@ -448,12 +100,6 @@ class VodTaskSensor(VodSensor):
             return None
         return [self.event_type] if isinstance(self.event_type, str) else list(self.event_type)
 
-    @cached_property
-    def _reconciler(self) -> Reconciler:
-        from airflow_vod.relay.reconcile import Reconciler
-
-        return Reconciler(self._client, self._inbox)
-
     _of_interest: str | None = None
 
     def event_page_query(self) -> dict[str, str]:
@@ -504,25 +150,21 @@ class VodTaskSensor(VodSensor):
             "fail_fast": self.fail_fast,
             "end_from_trigger": self.end_from_trigger,
             "do_xcom_push": self.do_xcom_push,
+            "silent_fail": self.silent_fail,
         }
 
-    def _trigger(self, context: Context, deadline: float) -> BaseTrigger:
+    def _trigger(self, context: Context, deadline_at: float) -> VodTaskTrigger:
         from airflow_vod.triggers.vod import VodTaskTrigger
 
         ids = self._vod_task_ids
-        kwargs = self._trigger_kwargs(ids[0] if self._single else ids)
-        return VodTaskTrigger(**kwargs, deadline=deadline, waiter=task_name(context["ti"]))
+        return VodTaskTrigger(
+            **self._trigger_kwargs(ids[0] if self._single else ids),
+            deadline=deadline_at,
+            waiter=task_name(context["ti"]),
+            asked_at=self._asked_at,
+        )
 
     # Looking
-
-    def _waits_for(self) -> tuple[Collection[str | None], Collection[str]]:
-        return self._vod_task_ids, self._event_types or ()
-
-    def _is_there(self) -> bool:
-        return self._findings().complete
-
-    def _findings(self) -> FinishedTasks:
-        return look(self._inbox, self._queue, self._vod_task_ids, self._event_types)
 
     def _look(self, context: Context) -> PokeReturnValue | None:
         """Look into the inbox.
@@ -530,16 +172,15 @@ class VodTaskSensor(VodSensor):
         :return: what the sensor returns, once every task has ended; None while one has not.
         :raises VodTaskFailedError: a task has failed.
         """
-        found = self._findings()
+        found = self._finished()
         failed = found.failed(self.on_partial)
         self._of_interest = next((result.vod_task_id for result in failed), next(iter(found.missing), None))
         if not found.complete and not (failed and self.fail_fast):
             return None
         found.mark_read(self._inbox, task_name(context["ti"]))
-        self._unlist_wait(context)
         self._results = list(found.results.values())
         if failed:
-            raise self._skippable(VodTaskFailedError("\n".join(_describe(result) for result in failed)))
+            raise VodTaskFailedError("\n".join(_describe(result) for result in failed))
         for result in found.failed("fail"):
             self.log.warning("%s", _describe(result))
         for event in found.events.values():
@@ -547,42 +188,37 @@ class VodTaskSensor(VodSensor):
         values = found.values()
         return PokeReturnValue(is_done=True, xcom_value=values[0] if self._single else values)
 
+    def _finished(self) -> FinishedTasks:
+        return look(self._inbox, self._queue, self._vod_task_ids, self._event_types)
+
     # Asking VOD itself
 
-    _began_at: float | None = None
-    _looked_at: float | None = None
+    _asked_at: float | None = None
 
-    def _ask_when_due(self, context: Context) -> bool:
-        """Ask about tasks whose event does not come: before the first wait, after five minutes, then ever more rarely."""
-        if self.reschedule:
-            first = context["ti"].get_first_reschedule_date(context)
-            waited = (datetime.now(UTC) - first).total_seconds() if first else 0.0
-            before = waited - 1.5 * self.poke_interval if first else None
-        else:
-            self._began_at = self._began_at or time.monotonic()
-            waited, before = time.monotonic() - self._began_at, self._looked_at
-            self._looked_at = waited
-        if before is None:
-            return self._ask()
-        from airflow_vod.relay.reconcile import last_question
+    def _first_look(self, context: Context) -> PokeReturnValue | None:
+        """Look, ask VOD about what is not there, and look again: an event may have come and gone before this inbox was."""
+        if result := self._look(context):
+            return result
+        return self._look(context) if self._ask(context) else None
 
-        if self.reschedule:  # by the timetable, because the process that asked is gone
-            self._asked_at = time.time() - waited + last_question(self._vod_task_ids[0], waited)
-        return self._ask(lambda vod_task_id: last_question(vod_task_id, waited) > before)
-
-    def _ask(self, which: Callable[[str], bool] = lambda vod_task_id: True) -> bool:
-        """Ask VOD about tasks that have not ended by what the inbox knows.
+    def _ask(self, context: Context) -> bool:
+        """Ask VOD about tasks that have not ended by what the inbox knows, unless it was asked in this wait already.
 
         About `_ASK_LIMIT` of them at the most; the others' turn comes while they are waited for.
 
-        :param which: says of a task whether it is its turn.
         :return: whether one of them has ended.
         """
-        due = [vod_task_id for vod_task_id in self._findings().missing if which(vod_task_id)][:_ASK_LIMIT]
+        due = self._not_yet_asked(context, self._finished().missing[:_ASK_LIMIT])
+        if not due:
+            return False
+        from airflow_vod.relay.reconcile import Reconciler
+
         tries = 1 if self.deferrable else 3  # the triggerer asks again; until then this holds a worker
+        client = self._hook.get_client()
         try:
-            ended = sum([self._reconciler.ask(vod_task_id, tries=tries) for vod_task_id in due])
-            self._asked_at = time.time() if due else self._asked_at
+            reconciler = Reconciler(client, self._inbox)
+            ended = sum([reconciler.ask(vod_task_id, tries=tries) for vod_task_id in due])
+            self._asked_at = time.time()
             return ended > 0
         except VodAuthenticationError as error:
             if error.is_auth_failure:
@@ -592,7 +228,20 @@ class VodTaskSensor(VodSensor):
             )
         except VodApiError as error:
             self.log.info("VOD cannot be asked about the task itself now: %s", error)
+        finally:
+            client.close()
         return False
+
+    def _not_yet_asked(self, context: Context, vod_task_ids: Sequence[str]) -> list[str]:
+        """A process of this very wait may have asked: of a sensor that is rescheduled each look is a process of its own."""
+        if self._asked_at is not None:
+            return []
+        from airflow_vod.inbox import Waiter
+
+        name = task_name(context["ti"])
+        ids = {Waiter.of(name, vod_task_id).id: vod_task_id for vod_task_id in vod_task_ids}
+        asked = {line.id for line in self._inbox.waiters.read(self._queue, list(ids)) if line.asked_at}
+        return [vod_task_id for each, vod_task_id in ids.items() if each not in asked]
 
     # Telling
 
@@ -600,8 +249,9 @@ class VodTaskSensor(VodSensor):
         return f"VOD task {_short(self._vod_task_ids)}"
 
     def _timeout_message(self, event: dict[str, Any]) -> str:
+        missing = event.get("missing", "some")
         return (
-            f"After {self.timeout:g} s, {event['missing']} of {len(self._vod_task_ids)} VOD tasks have not ended, "
+            f"After {self.timeout:g} s, {missing} of {len(self._vod_task_ids)} VOD tasks have not ended, "
             f"of {_short(self._vod_task_ids)}."
         )
 
@@ -617,25 +267,6 @@ class VodConcatSensor(VodTaskSensor):
         self, *, event_type: str | Sequence[str] = ("ConcatComplete", "EditMediaComplete"), **kwargs: Any
     ) -> None:
         super().__init__(event_type=event_type, **kwargs)
-
-
-@contextlib.contextmanager
-def _skip_told() -> Iterator[None]:
-    """Let a skip say its reason, where Airflow says only that there was one."""
-    try:
-        yield
-    except AirflowSkipException as skip:
-        if skip.__cause__ is None:
-            raise
-        raise AirflowSkipException(str(skip.__cause__)) from skip.__cause__
-
-
-def _warn(message: str) -> None:
-    """Warn at the DAG's own line; how many constructors Airflow and subclasses put in between differs."""
-    frame = sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__", "").startswith(("airflow.", "airflow_vod.")):
-        frame = frame.f_back
-    warnings.warn_explicit(message, UserWarning, frame.f_code.co_filename, frame.f_lineno)
 
 
 def _short(ids: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ time on; so in every mode the same event ends the wait, whether it comes before 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +14,13 @@ from airflow.providers.common.compat.sdk import PokeReturnValue
 
 from airflow_vod.events.matching import EventMatch, seconds_of
 from airflow_vod.inbox.lookup import event_to_dict, next_event, task_name
-from airflow_vod.sensors.vod import VodSensor
+from airflow_vod.sensors.base import VodSensor
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
-    from airflow.triggers.base import BaseTrigger
 
     from airflow_vod.inbox import StoredEvent
+    from airflow_vod.triggers.vod_event import VodNextEventTrigger
 
 
 class VodEventSensor(VodSensor):
@@ -78,15 +78,9 @@ class VodEventSensor(VodSensor):
     def _since(self) -> float:
         return seconds_of(self.since)
 
-    def _waits_for(self) -> tuple[Collection[str | None], Collection[str]]:
-        return (self._match.get("vod_task_id"),), self._match.event_types
-
     def _look(self, context: Context) -> PokeReturnValue | None:
         event = self._next_event()
         return self._end_with(context, event) if event else None
-
-    def _is_there(self) -> bool:
-        return self._next_event() is not None
 
     def _next_event(self) -> StoredEvent | None:
         match, since = self._match, self._since  # wrong ones are an error before anything is read
@@ -98,11 +92,10 @@ class VodEventSensor(VodSensor):
     def _end_with(self, context: Context, event: StoredEvent) -> PokeReturnValue:
         self.log.info("Found %s, position %d of the inbox", event.event_type, event.position)
         self._inbox.mark_read(event.queue, [event.position], task_name(context["ti"]))
-        self._unlist_wait(context)
         self._found = event
         return PokeReturnValue(is_done=True, xcom_value=event_to_dict(event))
 
-    def _trigger(self, context: Context, deadline: float) -> BaseTrigger:
+    def _trigger(self, context: Context, deadline_at: float) -> VodNextEventTrigger:
         from airflow_vod.triggers.vod_event import VodNextEventTrigger
 
         return VodNextEventTrigger(
@@ -111,8 +104,9 @@ class VodEventSensor(VodSensor):
             since=self._since,
             vod_conn_id=self.vod_conn_id,
             sub_app_id=self.sub_app_id,
-            deadline=deadline,
+            deadline=deadline_at,
             waiter=task_name(context["ti"]),
+            silent_fail=self.silent_fail,
         )
 
     def _take(self, context: Context, event: dict[str, Any]) -> PokeReturnValue | None:

@@ -6,7 +6,6 @@ parsing a DAG does not make it anew; an asset watcher's cursor passes an event o
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -17,8 +16,7 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from airflow_vod.events.matching import EventMatch
 from airflow_vod.exceptions import VodSettingsError
 from airflow_vod.hooks.vod import DEFAULT_CONN_ID
-from airflow_vod.inbox.lookup import next_event
-from airflow_vod.triggers.vod import Report, VodWaitTrigger
+from airflow_vod.triggers.base import VodWaitTrigger
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -26,7 +24,8 @@ if TYPE_CHECKING:
     from airflow.triggers.shared_stream import SharedStreamProducer
 
     from airflow_vod.waiting.feed import Feed
-    from airflow_vod.waiting.watch import Follower
+    from airflow_vod.waiting.waiter import EventWaiter
+    from airflow_vod.waiting.watch import Watch
 
 _SETTLE = 10.0  # seconds after which Airflow before 3.3 has stored an event, or died
 _NAME_LENGTH = 200
@@ -40,10 +39,7 @@ class VodNextEventTrigger(VodWaitTrigger):
     :param event_type: event type that counts, or several; None for any.
     :param match: as at the sensor.
     :param since: Unix seconds; events that came before count as past.
-    :param vod_conn_id: Airflow connection id.
-    :param sub_app_id: another application than the connection's.
-    :param deadline: Unix seconds at which the wait ends without result; None for no end.
-    :param waiter: who waits, ``dag/run/task``; for people on call.
+    :param kwargs: what `VodWaitTrigger` takes.
     """
 
     def __init__(
@@ -52,51 +48,32 @@ class VodNextEventTrigger(VodWaitTrigger):
         event_type: str | Sequence[str] | None = None,
         match: Mapping[str, Any] | None = None,
         since: float,
-        vod_conn_id: str,
-        sub_app_id: int | str | None = None,
-        deadline: float | None = None,
-        waiter: str | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(vod_conn_id=vod_conn_id, sub_app_id=sub_app_id, deadline=deadline, waiter=waiter)
+        super().__init__(**kwargs)
         self.event_type = event_type
         self.match = match
         self.since = since
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Write this trigger as Airflow stores it."""
-        return (
-            f"{type(self).__module__}.{type(self).__qualname__}",
-            {
-                **_plain(self.event_type, self.match),
-                "since": self.since,
-                "vod_conn_id": self.vod_conn_id,
-                "sub_app_id": self.sub_app_id,
-                "deadline": self.deadline,
-                "waiter": self.waiter,
-            },
-        )
+    def _arguments(self) -> dict[str, Any]:
+        return {**_plain(self.event_type, self.match), "since": self.since}
 
-    def _waiter(self) -> Follower:
-        from airflow_vod.waiting.watch import Follower
+    def _make_waiter(self) -> EventWaiter:
+        from airflow_vod.waiting.waiter import EventWaiter
 
-        return Follower(EventMatch.of(self.event_type, self.match), name=self._name())
+        match = EventMatch.of(self.event_type, self.match)
+        return EventWaiter(match, since=self.since, name=self._name(), deadline_at=self._ends_at())
 
-    async def _wait(self, waiter: Follower) -> TriggerEvent:
-        watch = await self._join(waiter)
-        looked_up_to, report = 0, Report(self.log, watch)
-        try:
-            while True:
-                event, looked_up_to = await asyncio.to_thread(
-                    next_event, watch.store, watch.queue, waiter.match, since=self.since, after=looked_up_to
-                )
-                if event:
-                    return TriggerEvent({"status": "found", "queue": event.queue, "position": event.position})
-                if self._remaining() <= 0:
-                    return self._timed_out(waiter)
-                report.tell(str(waiter.match))
-                await waiter.next(min(self._remaining(), report.pause()))
-        finally:
-            watch.discard(waiter)
+    def _wanted(self, waiter: EventWaiter) -> str:
+        return str(waiter.match)
+
+    def _has_something(self, waiter: EventWaiter) -> bool:
+        return waiter.found is not None
+
+    async def _ended(self, watch: Watch, waiter: EventWaiter, news: None) -> TriggerEvent | None:
+        if waiter.found is None:
+            return None
+        return TriggerEvent({"status": "found", "queue": waiter.found.queue, "position": waiter.found.position})
 
 
 class VodEventTrigger(BaseEventTrigger):

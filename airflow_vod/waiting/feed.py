@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_vod.exceptions import InboxError, InboxUnavailableError, VodError
 from airflow_vod.inbox.leases import new_holder
 from airflow_vod.inbox.lookup import event_to_small_dict, takes
-from airflow_vod.waiting.watch import Follower, watch_of
+from airflow_vod.waiting.follower import Follower
+from airflow_vod.waiting.watches import watch_of
 
 if TYPE_CHECKING:
     from airflow_vod.events.matching import EventMatch
@@ -123,7 +124,7 @@ class Feed:
         if watch is not None and held:
             self._lease_until = float("-inf")
             with contextlib.suppress(InboxError):
-                await asyncio.to_thread(watch.store.leases.release, self._lease, self._holder)
+                await asyncio.to_thread(watch.inbox.leases.release, self._lease, self._holder)
 
     @property
     def _lease(self) -> str:
@@ -140,10 +141,10 @@ class Feed:
             await asyncio.sleep(_STANDBY)
             return [], self._position
         if not self._knows_cursor:
-            newest = await asyncio.to_thread(watch.store.position, watch.queue)
-            cursor = await asyncio.to_thread(watch.store.cursors.get, self._watcher, watch.queue, newest)
+            newest = await asyncio.to_thread(watch.inbox.position, watch.queue)
+            cursor = await asyncio.to_thread(watch.inbox.cursors.get, self._watcher, watch.queue, newest)
             self._position, self._knows_cursor = max(self._position, cursor), True
-        page, found = await asyncio.to_thread(self._read, watch.store, watch.queue, self._position)
+        page, found = await asyncio.to_thread(self._read, watch.inbox, watch.queue, self._position)
         if page:
             return found, page[-1].position
         await self._follower.next(_RENEWAL if self._settle is None else min(self._settle, _RENEWAL))
@@ -157,9 +158,9 @@ class Feed:
                 await self.acknowledge(position)  # nobody need look at these again
 
     def _read(
-        self, store: InboxStore, queue: str, after: int
+        self, inbox: InboxStore, queue: str, after: int
     ) -> tuple[list[StoredEvent], list[tuple[dict[str, Any], int]]]:
-        page = store.candidates(queue, after=after, limit=_PAGE, **self._match.columns())
+        page = inbox.candidates(queue, after=after, limit=_PAGE, **self._match.columns())
         return page, [(event_to_small_dict(each), each.position) for each in page if takes(self._match, each)]
 
     async def _join(self) -> Watch:
@@ -190,7 +191,7 @@ class Feed:
         """Renew the lease, and do what time alone brings about."""
         now = time.monotonic()
         if self._watch is not None and now >= self._renew_at:
-            acquire = self._watch.store.leases.acquire
+            acquire = self._watch.inbox.leases.acquire
             self._renewal = asyncio.ensure_future(asyncio.to_thread(acquire, self._lease, self._holder, LEASE_TTL))
             held = await asyncio.shield(self._renewal)
             if held != (self._lease_until > now):
@@ -210,10 +211,10 @@ class Feed:
     async def _write_cursor(self) -> None:
         if self._watch is None:
             return
-        store, queue, position, taken = self._watch.store, self._watch.queue, self._unwritten, self._taken.copy()
+        inbox, queue, position, taken = self._watch.inbox, self._watch.queue, self._unwritten, self._taken.copy()
         if position:
-            await asyncio.to_thread(store.cursors.advance, self._watcher, queue, position)
+            await asyncio.to_thread(inbox.cursors.advance, self._watcher, queue, position)
         if self._unwritten == position:
             self._unwritten = 0
-        await asyncio.to_thread(store.mark_read, queue, taken, self._follower.name)
+        await asyncio.to_thread(inbox.mark_read, queue, taken, self._follower.name)
         self._taken -= taken

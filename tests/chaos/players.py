@@ -22,7 +22,8 @@ from airflow_vod.relay.pipeline import Pipeline
 from airflow_vod.relay.steps import Relay
 from airflow_vod.tencent.client import VodClient
 from airflow_vod.tencent.settings import VodSettings
-from airflow_vod.waiting.watch import Waiter, Watch
+from airflow_vod.waiting.waiter import TaskWaiter
+from airflow_vod.waiting.watch import Watch
 from tests import tempo
 
 AT_ONCE = 300  # groups of tasks that are waited for at a time, in each process
@@ -183,7 +184,7 @@ class _Triggerer:
 
     async def _wait_for(self, group: list[str], gate: asyncio.Semaphore) -> None:
         async with gate:
-            waiter = Waiter(group, name=f"{self._name}/{group[0]}")
+            waiter = TaskWaiter(group, name=f"{self._name}/{group[0]}")
             while waiter.missing:
                 try:
                     await self._wait(waiter)
@@ -191,7 +192,7 @@ class _Triggerer:
                     self._player.tell("watch failed", str(error))
                     await asyncio.sleep(0.2)
 
-    async def _wait(self, waiter: Waiter) -> None:
+    async def _wait(self, waiter: TaskWaiter) -> None:
         while not self._watch.add(waiter):
             self._watch = self._new_watch()
         try:

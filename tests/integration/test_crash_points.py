@@ -28,7 +28,8 @@ from airflow_vod.emulator.queue import QueueCounts
 from airflow_vod.exceptions import InboxUnavailableError
 from airflow_vod.inbox import InboxStore
 from airflow_vod.tencent.settings import VodSettings
-from airflow_vod.waiting.watch import Waiter, Watch
+from airflow_vod.waiting.waiter import TaskWaiter
+from airflow_vod.waiting.watch import Watch
 from tests import tempo
 from tests.databases import KINDS, PostgreSQLServer
 
@@ -184,7 +185,7 @@ class _Waiting(threading.Thread):
         await asyncio.gather(*(self._wait_for([task]) for task in self._tasks), self._wait_for(self._tasks))
 
     async def _wait_for(self, tasks: list[str]) -> None:
-        waiter, give_up = Waiter(tasks, name=f"{len(tasks)} of {tasks[0]}"), time.monotonic() + 30
+        waiter, give_up = TaskWaiter(tasks, name=f"{len(tasks)} of {tasks[0]}"), time.monotonic() + 30
         assert self._watch.add(waiter)
         with contextlib.suppress(InboxUnavailableError):  # the watch was ended, because the case has failed already
             while waiter.missing and time.monotonic() < give_up:

@@ -24,7 +24,8 @@ from airflow_vod.relay.pipeline import Pipeline
 from airflow_vod.relay.steps import Relay
 from airflow_vod.tencent.client import VodClient
 from airflow_vod.tencent.settings import VodSettings
-from airflow_vod.waiting.watch import Waiter, Watch
+from airflow_vod.waiting.waiter import TaskWaiter
+from airflow_vod.waiting.watch import Watch
 
 ROUNDS = int(os.environ.get("ROUNDS", "120"))
 WARM_UP = 20  # rounds in which pools and caches may fill
@@ -63,7 +64,7 @@ def _watch(url: str, settings: VodSettings, until_pulled: Callable[[], None]) ->
     watch.start()
 
     async def wait() -> None:
-        waiter = Waiter(["Concat-1"], name="dag/run/task")
+        waiter = TaskWaiter(["Concat-1"], name="dag/run/task")
         assert watch.add(waiter)
         assert await waiter.next(0.001) == {}
         watch.discard(waiter)

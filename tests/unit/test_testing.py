@@ -38,7 +38,7 @@ async def test_each_test_has_an_inbox_of_its_own(vod_conn: Emulator, nth: int):
     event = await anext(trigger.run())
     assert event.payload == {"status": "found"}
     [watch] = [watch for watch in watches() if watch.alive]
-    [stored] = watch.store.newest()
+    [stored] = watch.inbox.newest()
     [file] = result_of(stored.event()).files
     assert (file.url, file.type) == (f"http://example.com/{nth}.mp4?sign=abc", "mp4")
 

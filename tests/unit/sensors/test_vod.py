@@ -27,9 +27,9 @@ from airflow_vod.exceptions import (
     VodSettingsError,
 )
 from airflow_vod.inbox import InboxStore
-from airflow_vod.sensors import vod as sensors
+from airflow_vod.sensors import base as sensors_base
 from airflow_vod.sensors.vod import VodConcatSensor, VodTaskFailedError, VodTaskSensor
-from airflow_vod.triggers import vod as triggers
+from airflow_vod.triggers import base as triggers_base
 from tests import airflow_home
 from tests.airflow_fixtures import MODES, SENSOR_MARKS, SUB_APP_ID, Vod, urls_of
 from tests.dag_runs import DagRun, run_dag
@@ -423,8 +423,8 @@ def test_an_outage_does_not_end_the_wait(
     assert wait(mode).state_of("wait") == "success"
     assert sum(vod.emulator.faults.fired().values()) == 3
     if mode is not MODES["reschedule"]:  # there each look is a process of its own, as it were
-        log = caplog.text if mode is MODES["deferrable"] else capfd.readouterr().out
-        assert len(re.findall("Cannot (look for events|pull from).*(waiting|trying) on", log)) == 1
+        log = caplog.text
+        assert len(re.findall("Cannot pull from", log)) == 1
 
 
 def test_an_api_that_is_away_when_the_sensor_starts(vod: Vod, mode: dict[str, Any]) -> None:
@@ -483,7 +483,7 @@ def test_an_inbox_that_stays_away_until_the_timeout(
     state: str,
 ) -> None:
     """A wait without an inbox is one that times out, in every mode, and its error says which option to check."""
-    monkeypatch.setattr(triggers, "_RETRY_PAUSE", 0.2)
+    monkeypatch.setattr(triggers_base, "_RETRY_PAUSE", 0.2)
     run = wait(mode, timeout=0.5, **arguments)
     assert run.state_of("wait") == state
     if state == "failed":
@@ -502,11 +502,11 @@ def test_an_inbox_that_stays_away_when_the_wait_is_over(
     error: type[Exception],
 ) -> None:
     """Patience ends, with an error that says which option to check, so that Airflow's own retries have their turn."""
-    monkeypatch.setattr(sensors, "_TAKE_PATIENCE", 1.0)
+    monkeypatch.setattr(sensors_base, "_TAKE_PATIENCE", 1.0)
     sensor = VodConcatSensor(task_id="wait", vod_task_id="Concat-1", **arguments)
     began = time.monotonic()
     with pytest.raises(error, match="inbox_sql_alchemy_conn"):
-        sensor.execute_complete(*_FOUND)
+        sensor.resume_execution("execute_complete", {"event": _FOUND[1]}, _FOUND[0])
     assert time.monotonic() - began >= 1.0
 
 
@@ -595,10 +595,9 @@ def test_a_long_wait_says_so(
     vod: Vod, mode: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The log tells what is waited for and where, and now and then that the wait goes on."""
-    monkeypatch.setattr(sensors, "_REPORT_EVERY", 0.5)
-    monkeypatch.setattr(triggers, "_FIRST_REPORT", 0.5)
+    monkeypatch.setattr(triggers_base, "_FIRST_REPORT", 0.5)
     wait(mode, timeout=1.5)
     out = capfd.readouterr().out
     assert f"Waiting for VOD task Concat-1 in queue {vod.queue} (connection vod_default)" in out
     if mode is not MODES["reschedule"]:
-        assert re.search("Still waiting|Waiting for 1 VOD task", out)
+        assert "Waiting for 1 VOD task" in out

@@ -20,7 +20,7 @@ from airflow.triggers.base import TriggerEvent
 
 from airflow_vod.exceptions import VodAuthenticationError, VodSettingsError, error_from_dict
 from airflow_vod.inbox.lookup import FinishedTasks
-from airflow_vod.triggers import vod as triggers
+from airflow_vod.triggers import base
 from airflow_vod.triggers.vod import VodTaskTrigger
 from airflow_vod.waiting.watch import Watch
 from tests.airflow_fixtures import INBOX_OPTION, Vod
@@ -141,7 +141,7 @@ async def test_the_last_of_several_comes_while_another_is_judged(vod: Vod, monke
     async def slow(self: VodTaskTrigger, watch: Watch, ids: Sequence[str]) -> FinishedTasks:
         found = await look(self, watch, ids)
         vod.publish_concat("Concat-2")
-        for waiter in watch._by_task["Concat-2"]:
+        for waiter in watch._index.of_task("Concat-2"):
             while waiter.missing:  # noqa: ASYNC110 - it offers nothing to wait on
                 await asyncio.sleep(0.01)
         return found
@@ -257,7 +257,7 @@ async def test_an_outage_of_the_api(vod: Vod) -> None:
 @pytest.fixture(name="unsteady")
 def quick_unsteady(unsteady: tuple[Path, Path, str], monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path, str]:
     """The same, with short pauses between the trigger's tries."""
-    monkeypatch.setattr(triggers, "_RETRY_PAUSE", 0.2)
+    monkeypatch.setattr(base, "_RETRY_PAUSE", 0.2)
     return unsteady
 
 

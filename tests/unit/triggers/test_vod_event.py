@@ -29,6 +29,7 @@ from airflow_vod.triggers import vod_event as triggers
 from airflow_vod.triggers.vod_event import VodEventTrigger, VodNextEventTrigger
 from airflow_vod.waiting import feed as feeds
 from airflow_vod.waiting import watch as waiters
+from airflow_vod.waiting import watches as watches_module
 from airflow_vod.waiting.feed import Feed
 from tests.airflow_fixtures import Vod
 
@@ -505,7 +506,7 @@ async def test_another_queue(vod: Vod, monkeypatch: pytest.MonkeyPatch, start: A
     triggerer = start()
     await until(lambda: triggerer.numbers == [0])
     vod.connect(extra={"sub_app_id": 7})
-    waiters._resolved.clear()
+    watches_module._watches._resolved.clear()
     for watch in waiters.watches():
         watch.end()
     await until(lambda: triggerer._task.done())

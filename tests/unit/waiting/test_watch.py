@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import queue
 import threading
 import time
 import tracemalloc
@@ -19,8 +20,12 @@ from airflow_vod.events.matching import EventMatch
 from airflow_vod.exceptions import InboxUnavailableError, VodAuthenticationError
 from airflow_vod.inbox import InboxStore
 from airflow_vod.triggers.vod import VodTaskTrigger
+from airflow_vod.waiting import listing as listing_module
 from airflow_vod.waiting import watch as waiters_module
-from airflow_vod.waiting.watch import Follower, Waiter, Watch, watch_of
+from airflow_vod.waiting.follower import Follower
+from airflow_vod.waiting.waiter import TaskWaiter
+from airflow_vod.waiting.watch import Watch
+from airflow_vod.waiting.watches import watch_of
 from tests.airflow_fixtures import INBOX_OPTION
 from tests.relays import SUB_APP_ID, FickleStore, publish, settings_of, until
 from tests.samples import concat_event
@@ -57,15 +62,15 @@ def start(vod_emulator: Emulator) -> Iterator[Callable[..., Watch]]:
     for watch in started:
         watch.end()
     for watch in started:
-        if isinstance(watch.store, FickleStore):
-            watch.store.come_back()
+        if isinstance(watch.inbox, FickleStore):
+            watch.inbox.come_back()
         watch.join()
 
 
 Start = Callable[..., Watch]
 
 
-async def wait_for(watch: Watch, waiter: Waiter, seconds: float = 60.0) -> float:
+async def wait_for(watch: Watch, waiter: TaskWaiter, seconds: float = 60.0) -> float:
     """Wait until a waiter has everything.
 
     :return: seconds that it took.
@@ -88,28 +93,28 @@ async def wait_for(watch: Watch, waiter: Waiter, seconds: float = 60.0) -> float
 async def test_an_event_is_delivered(vod_emulator: Emulator, inbox: InboxStore, start: Start) -> None:
     """A waiter gets its own event and no other, whether it comes later or was there before."""
     watch = start(inbox)
-    waiting = asyncio.create_task(wait_for(watch, Waiter(["Concat-1"])))
+    waiting = asyncio.create_task(wait_for(watch, TaskWaiter(["Concat-1"])))
     await asyncio.sleep(0.2)
     await asyncio.to_thread(publish, vod_emulator, 3)
     await waiting
-    await wait_for(watch, Waiter(["Concat-2"]))
-    other = Waiter(["Concat-3"])
+    await wait_for(watch, TaskWaiter(["Concat-2"]))
+    other = TaskWaiter(["Concat-3"])
     watch.add(other)
-    assert await other.next(0.1) == {}
+    assert not await other.next(0.1)
     watch.discard(other)
 
 
 async def test_events_of_many_tasks(vod_emulator: Emulator, sqlite: FickleStore, start: Start) -> None:
     """One waiter for several tasks gets each event once, as it comes; an id that is given twice is one."""
     watch = start(sqlite)
-    waiter = Waiter(["Concat-0", "Concat-1", "Concat-0", "Late"])
+    waiter = TaskWaiter(["Concat-0", "Concat-1", "Concat-0", "Late"])
     watch.add(waiter)
     await asyncio.to_thread(publish, vod_emulator, 2)
-    got: dict[str, Any] = {}
+    got: set[str] = set()
     while len(got) < 2:
         found = await waiter.next(60)
         assert found
-        assert not found.keys() & got.keys()
+        assert not found & got
         got |= found
     assert waiter.missing == {"Late"}
     watch.discard(waiter)
@@ -119,18 +124,18 @@ async def test_only_the_event_types_asked_for_count(sqlite: FickleStore, start: 
     """Neither the look nor the news deliver an event of another type, nor one that ends no task."""
     watch = start(sqlite)
     sqlite.receive(watch.queue, [concat_event("A")], "callback")
-    waiter = Waiter(["A", "B"], ["EditMediaComplete"])
+    waiter = TaskWaiter(["A", "B"], ["EditMediaComplete"])
     watch.add(waiter)
-    assert await waiter.next(0.3) == {}
+    assert not await waiter.next(0.3)
     sqlite.receive(watch.queue, [concat_event("B")], "callback")
-    assert await waiter.next(1.0) == {}
+    assert not await waiter.next(1.0)
     watch.discard(waiter)
 
 
 async def test_one_task_waited_for_twice(vod_emulator: Emulator, sqlite: FickleStore, start: Start) -> None:
     """Sensors of two DAGs that wait for the same VOD task both get it."""
     watch = start(sqlite)
-    both = [asyncio.create_task(wait_for(watch, Waiter(["Concat-0"], name=name))) for name in ("one", "two")]
+    both = [asyncio.create_task(wait_for(watch, TaskWaiter(["Concat-0"], name=name))) for name in ("one", "two")]
     await asyncio.sleep(0.2)
     await asyncio.to_thread(publish, vod_emulator, 1)
     await asyncio.gather(*both)
@@ -148,7 +153,7 @@ async def test_no_event_falls_between_the_look_and_the_wait(inbox: InboxStore, s
     committing = asyncio.create_task(asyncio.to_thread(commit))
     waiting = []
     for each in range(number):
-        waiting.append(asyncio.create_task(wait_for(watch, Waiter([f"T-{each}"]))))
+        waiting.append(asyncio.create_task(wait_for(watch, TaskWaiter([f"T-{each}"]))))
         await asyncio.sleep(0)
         if each % 10 == 0:
             await asyncio.sleep(0.005)
@@ -160,7 +165,7 @@ async def test_news_of_other_processes_arrive(inbox: InboxStore, start: Start, i
     watch = start(inbox)
     other = InboxStore.open(inbox_url)
     for number in range(4):
-        waiter = Waiter([f"T-{number}"])
+        waiter = TaskWaiter([f"T-{number}"])
         watch.add(waiter)
         await asyncio.sleep(0.4 + number * 0.13)
         await asyncio.to_thread(other.receive, watch.queue, [concat_event(f"T-{number}")], "callback")
@@ -174,22 +179,24 @@ async def test_news_at_the_end_of_a_turn_are_not_lost(sqlite: FickleStore, start
     """What is announced in the very moment in which the watch gives up waiting for news is read in its next turn."""
     watch = start(sqlite)
     sqlite.wait_for_news = lambda *_, stop, **__: stop.wait(0.1) and False  # type: ignore[attr-defined]
-    waiter = Waiter(["A"])
+    waiter = TaskWaiter(["A"])
     watch.add(waiter)
-    assert await waiter.next(0.3) == {}
+    assert not await waiter.next(0.3)
 
-    class Late(threading.Event):
+    class Late(queue.SimpleQueue[None]):
         late = True
 
-        def wait(self, timeout: float | None = None) -> bool:
-            came = super().wait(timeout)
-            if not came and self.late:
-                self.late = False
-                sqlite.receive(watch.queue, [concat_event("A")], "callback")
-                self.set()
-            return came
+        def get(self, block: bool = True, timeout: float | None = None) -> None:
+            try:
+                super().get(block, timeout)
+            except queue.Empty:
+                if self.late:
+                    self.late = False
+                    sqlite.receive(watch.queue, [concat_event("A")], "callback")
+                    watch._note_news()
+                raise
 
-    watch._wake = Late()
+    watch._signals = Late()
     assert await waiter.next(20)
     watch.discard(waiter)
 
@@ -199,10 +206,10 @@ async def test_the_inbox_fails_in_the_middle_of_a_wait(
 ) -> None:
     """The wait goes on, and what came meanwhile is delivered afterwards."""
     watch = start(sqlite)
-    waiting = asyncio.create_task(wait_for(watch, Waiter(["Concat-0"], name="early")))
+    waiting = asyncio.create_task(wait_for(watch, TaskWaiter(["Concat-0"], name="early")))
     await asyncio.sleep(0.3)
     sqlite.go_down()
-    late = asyncio.create_task(wait_for(watch, Waiter(["Concat-1"], name="late")))
+    late = asyncio.create_task(wait_for(watch, TaskWaiter(["Concat-1"], name="late")))
     await asyncio.to_thread(publish, vod_emulator, 2)
     await asyncio.sleep(1.5)
     assert not waiting.done()
@@ -217,11 +224,11 @@ async def test_what_was_never_announced_is_found_by_looking_again(
     """Now and then the inbox is looked into for all that is waited for, whatever the news say."""
     monkeypatch.setattr(waiters_module, "LOOK_AGAIN", 0.5)
     watch = start(sqlite)
-    waiter = Waiter(["A"])
+    waiter = TaskWaiter(["A"])
     watch.add(waiter)
     await waiter.next(0.3)
     sqlite.receive(watch.queue, [concat_event("A")], "callback")
-    watch.position = 10**6  # as if it had been read already
+    watch._lookout.position = 10**6  # as if it had been read already
     await waiter.next(60)
     assert not waiter.missing
     watch.discard(waiter)
@@ -233,7 +240,9 @@ async def test_what_was_never_announced_is_found_by_looking_again(
 async def test_who_waits_is_written_down(sqlite: FickleStore, start: Start) -> None:
     """The inbox lists waiters while they wait, and nobody at the end."""
     watch = start(sqlite)
-    waiters = [Waiter([f"T-{each}"], ["ConcatComplete"], name=f"dag/run/{each}", deadline=4e9) for each in range(20)]
+    waiters = [
+        TaskWaiter([f"T-{each}"], ["ConcatComplete"], name=f"dag/run/{each}", deadline_at=4e9) for each in range(20)
+    ]
     for waiter in waiters:
         watch.add(waiter)
     await asyncio.to_thread(until, lambda: len(sqlite.waiters.longest(watch.queue)) == 20)
@@ -247,18 +256,9 @@ async def test_who_waits_is_written_down(sqlite: FickleStore, start: Start) -> N
 async def test_who_follows_without_end_stays_written_down(
     sqlite: FickleStore, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All are written down again and again; a follower, who has no deadline, for a while: what a crash leaves behind ends."""
-    monkeypatch.setattr(waiters_module, "LISTED_FOR", 2.0)
+    """Who has no deadline is written down for a while, again and again: what a crash leaves behind ends."""
+    monkeypatch.setattr(listing_module, "LISTED_FOR", 2.0)
     watch = start(sqlite)
-    waiter = Waiter(["A"], name="dag/run/task", deadline=4e9)
-    watch.add(waiter)
-    await asyncio.to_thread(until, lambda: sqlite.waiters.longest(watch.queue))
-    row = sqlite.waiters.longest(watch.queue)[0]
-    sqlite.waiters.add(watch.queue, [row], "another triggerer")
-    sqlite.waiters.remove(watch.queue, [row.id], "another triggerer")  # which is late
-    await asyncio.to_thread(until, lambda: sqlite.waiters.longest(watch.queue))
-    watch.discard(waiter)
-    await asyncio.to_thread(until, lambda: sqlite.waiters.longest(watch.queue) == [])
     follower = Follower(EventMatch.of("NewFileUpload"), name="asset watcher w")
     watch.add(follower)
     await asyncio.to_thread(until, lambda: sqlite.waiters.longest(watch.queue))
@@ -272,11 +272,28 @@ async def test_who_follows_without_end_stays_written_down(
     await asyncio.to_thread(until, lambda: sqlite.waiters.longest(watch.queue) == [])
 
 
+async def test_who_lets_go_late_takes_nobody_off_the_list(sqlite: FickleStore, start: Start) -> None:
+    """A triggerer that was stalled lets go of a wait that another has taken over: people still see it."""
+    stalled, other = start(sqlite), start(sqlite)
+    old, new = (TaskWaiter(["A"], name="dag/run/task", deadline_at=4e9) for _ in range(2))
+    stalled.add(old)
+    await asyncio.to_thread(until, lambda: sqlite.waiters.longest(stalled.queue))
+    other.add(new)
+    await asyncio.to_thread(until, lambda: not other._listing.outdated)
+    stalled.discard(old)
+    await asyncio.to_thread(until, lambda: not stalled._listing.outdated)
+    stalled.end()
+    await asyncio.to_thread(stalled.join)
+    assert [line.waiter for line in sqlite.waiters.longest(other.queue)] == ["dag/run/task"]
+    other.discard(new)
+    await asyncio.to_thread(until, lambda: sqlite.waiters.longest(other.queue) == [])
+
+
 @pytest.mark.parametrize("order", ["come, go, come", "come, come, go"])
 async def test_a_waiter_that_takes_over_stays_written_down(sqlite: FickleStore, start: Start, order: str) -> None:
     """Whoever waits under the same name for the same task is one row, which is there until the last of them has gone."""
     watch = start(sqlite)
-    old, new = (Waiter(["A"], name="dag/run/task") for _ in range(2))
+    old, new = (TaskWaiter(["A"], name="dag/run/task") for _ in range(2))
     watch.add(old)
     await asyncio.to_thread(until, lambda: sqlite.waiters.longest(watch.queue))
     if order == "come, go, come":
@@ -295,7 +312,7 @@ async def test_a_waiter_that_takes_over_stays_written_down(sqlite: FickleStore, 
 async def test_discarding_twice_is_harmless(sqlite: FickleStore, start: Start) -> None:
     """So is discarding what a watch has forgotten by itself."""
     watch = start(sqlite)
-    waiter = Waiter(["A"])
+    waiter = TaskWaiter(["A"])
     watch.add(waiter)
     watch.discard(waiter)
     watch.discard(waiter)
@@ -309,7 +326,7 @@ def test_waiters_of_a_closed_loop_are_dropped(
     watch = start(sqlite)
 
     async def leave() -> None:
-        assert watch.add(Waiter(["A"]))
+        assert watch.add(TaskWaiter(["A"]))
 
     asyncio.run(leave())
     watch._thread.join(10)
@@ -324,7 +341,7 @@ def test_two_event_loops_in_one_process(vod_emulator: Emulator, sqlite: FickleSt
 
     def live(vod_task_id: str) -> None:
         async def wait() -> float:
-            return await wait_for(watch, Waiter([vod_task_id]))
+            return await wait_for(watch, TaskWaiter([vod_task_id]))
 
         outcomes.append(asyncio.run(wait()))
 
@@ -368,16 +385,16 @@ async def test_a_watch_outlives_its_last_waiter_for_a_while(
     monkeypatch.setattr(waiters_module, "LINGER", 1.5)
     watch = await watch_of("vod_default")
     await asyncio.to_thread(publish, connection, 1)
-    await wait_for(watch, Waiter(["Concat-0"]))
+    await wait_for(watch, TaskWaiter(["Concat-0"]))
     await asyncio.sleep(0.7)
     assert watch.alive
     assert await watch_of("vod_default") is watch
     await asyncio.to_thread(until, lambda: not watch.alive)
-    assert not watch.add(Waiter(["Concat-0"]))
+    assert not watch.add(TaskWaiter(["Concat-0"]))
     new = await watch_of("vod_default")
     assert new is not watch
     await asyncio.to_thread(publish, connection, 1, "New")
-    await wait_for(new, Waiter(["New-0"]))
+    await wait_for(new, TaskWaiter(["New-0"]))
     await asyncio.to_thread(watch.join)
 
 
@@ -386,24 +403,24 @@ async def test_a_refused_key_fails_the_waiters_once(connection: Emulator, monkey
     good = connection.airflow_connection(SUB_APP_ID)
     monkeypatch.setenv("AIRFLOW_CONN_VOD_DEFAULT", good.replace(connection.secret_key, "wrong"))
     watch = await watch_of("vod_default")
-    waiters = [Waiter([f"T-{each}"], name=f"{each}") for each in range(50)]
+    waiters = [TaskWaiter([f"T-{each}"], name=f"{each}") for each in range(50)]
     for waiter in waiters:
         watch.add(waiter)
     outcomes = await asyncio.gather(*(waiter.next(60) for waiter in waiters), return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} == {VodAuthenticationError}
-    assert await waiters[0].next(0.1) == {}
-    assert watch.store.waiters.longest(watch.queue) == []
+    assert not await waiters[0].next(0.1)
+    assert watch.inbox.waiters.longest(watch.queue) == []
     monkeypatch.setenv("AIRFLOW_CONN_VOD_DEFAULT", good)
     new = await watch_of("vod_default")
     assert new is not watch
     await asyncio.to_thread(publish, connection, 1)
-    await wait_for(new, Waiter(["Concat-0"]))
+    await wait_for(new, TaskWaiter(["Concat-0"]))
 
 
 async def test_an_error_is_not_lost_behind_an_event(sqlite: FickleStore, start: Start) -> None:
     """A waiter that has got a part of its events before the watch failed learns of both, one after the other."""
     watch = start(sqlite)
-    waiter = Waiter(["A", "B"])
+    waiter = TaskWaiter(["A", "B"])
     watch.add(waiter)
     sqlite.receive(watch.queue, [concat_event("A")], "callback")
     await asyncio.to_thread(until, lambda: waiter._found)
@@ -426,7 +443,7 @@ async def test_a_watch_that_cannot_start_fails_its_waiters(
     monkeypatch.setattr("airflow_vod.tencent.client.VodClient.__init__", fail)
     watch = Watch(settings_of(vod_emulator), sqlite)  # type: ignore[arg-type]
     watch.start()
-    waiter = Waiter(["A"])
+    waiter = TaskWaiter(["A"])
     assert watch.add(waiter)
     with pytest.raises(ZeroDivisionError):
         await waiter.next(60)
@@ -460,7 +477,7 @@ async def test_garbage_of_a_closed_loop_blocks_nobody(sqlite: FickleStore, start
     watch = start(sqlite)
 
     async def trigger() -> None:
-        waiter = Waiter(["A"])
+        waiter = TaskWaiter(["A"])
         assert watch.add(waiter)
         try:
             await waiter.next(1000)
@@ -488,7 +505,7 @@ async def test_garbage_of_a_closed_loop_blocks_nobody(sqlite: FickleStore, start
 async def test_a_bug_in_a_thread_surfaces(sqlite: FickleStore, start: Start) -> None:
     """Waiters do not wait for a watch whose thread has died."""
     watch = start(sqlite)
-    waiter = Waiter(["A"])
+    waiter = TaskWaiter(["A"])
     watch.add(waiter)
     await waiter.next(0.3)
 
@@ -509,7 +526,7 @@ async def test_rounds_leave_nothing_behind(connection: Emulator, monkeypatch: py
 
     async def one_round() -> None:
         watch = await watch_of("vod_default")
-        await wait_for(watch, Waiter(["Concat-0"]))
+        await wait_for(watch, TaskWaiter(["Concat-0"]))
         watch.end()
         await asyncio.to_thread(watch.join)
 
@@ -566,7 +583,7 @@ async def test_ten_thousand_waiters(vod_emulator: Emulator, sqlite: FickleStore,
         tasks.append(asyncio.create_task(_wait_as_a_trigger_does(watch, each)))
         if each % 50 == 49:  # a triggerer takes at most 50 at a time
             await asyncio.sleep(0)
-    await asyncio.to_thread(until, lambda: watch.store.counts(watch.queue).waiters == number, 60)
+    await asyncio.to_thread(until, lambda: watch.inbox.counts(watch.queue).waiters == number, 60)
     gc.collect()
     per_waiter = (tracemalloc.get_traced_memory()[0] - before) / number
     tracemalloc.stop()
@@ -595,7 +612,9 @@ async def test_ten_thousand_waiters(vod_emulator: Emulator, sqlite: FickleStore,
 
 async def _wait_as_a_trigger_does(watch: Watch, number: int) -> None:
     trigger = VodTaskTrigger(vod_task_id=f"T-{number}", vod_conn_id="vod_default", deadline=time.time() + 3600)
-    waiter = Waiter([trigger.vod_task_id], trigger.event_types, name=f"dag/run/{number}", deadline=trigger.deadline)
+    waiter = TaskWaiter(
+        [trigger.vod_task_id], trigger.event_types, name=f"dag/run/{number}", deadline_at=trigger.deadline
+    )
     watch.add(waiter)
     try:
         while waiter.missing:

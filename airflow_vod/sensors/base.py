@@ -1,0 +1,328 @@
+"""What sensors that wait for events of VOD have in common: the one way of waiting, and what ends a wait.
+
+Invariants: whichever way a sensor waits, it waits with the same trigger: in the triggerer (``deferrable``), on a worker until
+its deadline (``poke``), or on a worker for a moment, again and again (``reschedule``). Then `execute_complete` takes over,
+always. Outcome, timeout, ``soft_fail``, ``never_fail`` and ``silent_fail`` mean the same in every mode; nothing heavy is
+imported while a DAG is parsed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import tenacity
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseSensorOperator,
+    PokeReturnValue,
+    conf,
+)
+
+from airflow_vod.exceptions import InboxError, InboxUnavailableError, error_from_dict
+from airflow_vod.hooks.version_compat import AirflowRescheduleException, TaskDeferralTimeout
+from airflow_vod.hooks.vod import DEFAULT_CONN_ID, VodHook
+from airflow_vod.links.vod import LINKS, push_links
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_vod.inbox import InboxStore
+    from airflow_vod.tencent.settings import VodSettings
+    from airflow_vod.triggers.base import VodWaitTrigger
+    from airflow_vod.waiting.staying import Stay
+
+RESCHEDULE_MINIMUM = 15.0  # seconds; below it Airflow's scheduler fails rescheduled sensors by mistake
+_BACKSTOP = 60.0  # seconds after its own deadline at which Airflow itself ends a trigger that did not
+_TAKE_PATIENCE = 60.0  # seconds for which a wait that is over keeps retrying an unreachable inbox
+_MOMENT = 6.0  # seconds for which a look on a worker waits: VOD holds a pull of an empty queue for five
+
+
+class VodSensor(BaseSensorOperator):
+    """What sensors that wait for events of VOD have in common.
+
+    :param vod_conn_id: Airflow connection to the VOD application.
+    :param sub_app_id: another application of the same account than the connection's.
+    :param deferrable: wait in the triggerer instead of on a worker. ``[operators] default_deferrable`` sets the default.
+    :param poke_interval: seconds between two looks in the mode ``reschedule``; 15 or more. In the mode ``poke`` an event is
+        noticed at once, whatever the interval.
+    """
+
+    template_fields: Sequence[str] = ("vod_conn_id", "sub_app_id")
+    operator_extra_links = LINKS
+    ui_color = "#d6ebff"
+
+    def __init__(
+        self,
+        *,
+        vod_conn_id: str = DEFAULT_CONN_ID,
+        sub_app_id: int | str | None = None,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poke_interval: timedelta | float = RESCHEDULE_MINIMUM,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(poke_interval=poke_interval, **kwargs)
+        self.vod_conn_id = vod_conn_id
+        self.sub_app_id = sub_app_id
+        self.deferrable = deferrable
+        if self.mode == "reschedule" and not deferrable and self.poke_interval < RESCHEDULE_MINIMUM:
+            warn_at_the_dag(
+                f"Sensor {self.task_id!r} is rescheduled every {self.poke_interval:g} s. Airflow's scheduler fails such "
+                f"sensors by mistake; give poke_interval={RESCHEDULE_MINIMUM:g} or more, or deferrable=True."
+            )
+
+    # What each kind of sensor says for itself
+
+    def _look(self, context: Context) -> PokeReturnValue | None:
+        """Look into the inbox.
+
+        :return: what the sensor returns, if its wait is over.
+        """
+        raise NotImplementedError
+
+    def _first_look(self, context: Context) -> PokeReturnValue | None:
+        """Look before the wait, as far as it may find what the wait would not."""
+        return self._look(context)
+
+    def _trigger(self, context: Context, deadline_at: float) -> VodWaitTrigger:
+        """Make what waits.
+
+        :param deadline_at: Unix seconds.
+        """
+        raise NotImplementedError
+
+    def _take(self, context: Context, event: dict[str, Any]) -> PokeReturnValue | None:
+        """Take from the inbox what the trigger found there."""
+        return self._look(context)
+
+    def _wanted(self) -> str:
+        """Name what is waited for."""
+        raise NotImplementedError
+
+    def event_page_query(self) -> dict[str, str]:
+        """Answer what to look for on the page "VOD events", by the names of its fields."""
+        raise NotImplementedError
+
+    def _timeout_message(self, event: dict[str, Any]) -> str:
+        """Say what did not come."""
+        raise NotImplementedError
+
+    # Airflow calls these
+
+    def execute(self, context: Context) -> Any:
+        """Wait in the way that was chosen."""
+        with self._ends_as_airflow_says():
+            deadline_at = self._deadline_at(context)
+            if not self.deferrable:
+                self._stays_until_end = not self.reschedule
+                return super().execute(context)
+            if result := self._look_before_waiting(context):
+                return result.xcom_value
+            self.log.info("Deferring the wait to the triggerer")
+            self.defer(
+                trigger=self._trigger(context, deadline_at),
+                method_name="execute_complete",
+                timeout=timedelta(seconds=max(deadline_at - time.time(), 0) + _BACKSTOP),
+            )
+        return None
+
+    def poke(self, context: Context) -> PokeReturnValue | bool:
+        """Look, and wait: for a moment, or until the deadline where Airflow executes this sensor in mode ``poke``."""
+        if result := self._look_before_waiting(context):
+            return result
+        event = self._stay(context, None if self._stays_until_end else _MOMENT)
+        if event is None and time.time() < self._deadline_at(context):
+            return False
+        return PokeReturnValue(is_done=True, xcom_value=self.execute_complete(context, event or {"status": "timeout"}))
+
+    def execute_complete(self, context: Context, event: Any) -> Any:
+        """Take over from the trigger: read the result from the inbox."""
+        # `dag.test()` calls this even for a task that its trigger has ended, with the state as event.
+        match "found" if event == "success" else event["status"]:
+            case "found":
+                if result := self._take_patiently(context, {} if event == "success" else event):
+                    return result.xcom_value
+                raise InboxError(
+                    "The triggerer found the event, but the inbox of this worker does not have it. Either they use "
+                    "different databases: set [tencent_vod] inbox_sql_alchemy_conn to one that both can reach. Or "
+                    "the event was pruned meanwhile: raise [tencent_vod] inbox_retention_days."
+                )
+            case "timeout":
+                return self._end_with_timeout(context, event)
+            case "error":
+                raise error_from_dict(event["error"])
+            case status:
+                raise ValueError(f"The trigger ended with the unknown status {status!r}.")
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Take over from the triggerer, also where Airflow itself has ended the wait there."""
+        with self._ends_as_airflow_says():
+            try:
+                # Not as `BaseSensorOperator` does it: with `soft_fail` that skips whatever went wrong.
+                return super(BaseSensorOperator, self).resume_execution(next_method, next_kwargs, context)
+            except TaskDeferralTimeout:
+                return self._end_with_timeout(context, {})
+
+    _stay_here: Stay | None = None
+    _killed = False
+
+    def on_kill(self) -> None:
+        """End the wait: Airflow is going to kill this process.
+
+        What VOD hands to a process that is killed meanwhile is hidden from everybody for 30 s, and so is the lease for 12.
+        """
+        self._killed = True
+        if self._stay_here is not None:
+            self._stay_here.end()
+
+    # The wait
+
+    _stays_until_end = False
+
+    def _stay(self, context: Context, seconds: float | None) -> Any:
+        """Run the trigger here.
+
+        :return: its event, or None where it was left after `seconds`.
+        """
+        from airflow_vod.waiting.staying import Stay
+
+        trigger = self._trigger(context, self._deadline_at(context))
+        trigger.read_settings = functools.partial(asyncio.to_thread, self._hook.get_settings)  # as a task does
+        if seconds is None:
+            push_links(self, context)  # else Airflow pushes them itself, when this process ends
+        self._stay_here = Stay(trigger)
+        try:
+            event = None if self._killed else self._stay_here.run(seconds)
+        finally:
+            self._stay_here = None
+        if event is None and self._killed:
+            raise AirflowException("Airflow ended this task while it waited.")
+        return event
+
+    _deadline: float | None = None
+
+    def _deadline_at(self, context: Context) -> float:
+        """Answer when the wait ends, in Unix seconds: `timeout` after it began, in whatever process."""
+        if self._deadline is None:
+            ti = context["ti"]
+            began = (
+                ti.start_date if self.deferrable else ti.get_first_reschedule_date(context) if self.reschedule else None
+            )
+            self._deadline = (began.timestamp() if began else time.time()) + self.timeout
+        return self._deadline
+
+    def _look_before_waiting(self, context: Context) -> PokeReturnValue | None:
+        try:
+            return self._first_look(context)
+        except InboxUnavailableError as error:
+            self.log.warning("Cannot look into the inbox now, waiting all the same: %s", error)
+            return None
+
+    def _end_with_timeout(self, context: Context, event: dict[str, Any]) -> Any:
+        """Look once more, for nothing may have looked since the deadline was near; else say what was seen meanwhile."""
+        try:
+            if result := self._look(context):
+                return result.xcom_value
+        except InboxUnavailableError:
+            pass  # the message says so
+        raise AirflowSensorTimeout(f"{self._timeout_message(event)} {self._seen(event.get('asked_at'))}")
+
+    def _take_patiently(self, context: Context, event: dict[str, Any]) -> PokeReturnValue | None:
+        """Take what was found, even where the inbox is away for a moment: the wait is over and must not be in vain."""
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(InboxUnavailableError),
+            stop=tenacity.stop_after_delay(_TAKE_PATIENCE),
+            wait=tenacity.wait_random_exponential(multiplier=0.5, max=10),
+            before_sleep=lambda state: self.log.warning(
+                "Cannot read the result from the inbox now, trying again: %s",
+                state.outcome and state.outcome.exception(),
+            ),
+            reraise=True,
+        )
+        return retrying(self._take, context, event)
+
+    @contextlib.contextmanager
+    def _ends_as_airflow_says(self) -> Iterator[None]:
+        """Let an error skip this task where its author asked for that, with the reason in words.
+
+        Airflow itself decides this differently by mode; this is its table for the mode ``poke``, for every mode.
+        """
+        try:
+            yield
+        except AirflowSkipException as skip:
+            if skip.__cause__ is None:
+                raise
+            raise AirflowSkipException(str(skip.__cause__)) from skip.__cause__
+        except (AirflowSensorTimeout, AirflowFailException) as error:
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(str(error)) from error
+            raise
+        except Exception as error:
+            if self.never_fail and not isinstance(error, AirflowRescheduleException):
+                raise AirflowSkipException(str(error)) from error
+            raise
+
+    # What it takes
+
+    @cached_property
+    def _hook(self) -> VodHook:
+        return VodHook(self.vod_conn_id, sub_app_id=self.sub_app_id)
+
+    @cached_property
+    def _inbox(self) -> InboxStore:
+        return self._hook.get_inbox()
+
+    @cached_property
+    def vod_settings(self) -> VodSettings:
+        """The settings of the application, as the connection has them."""
+        return self._hook.get_settings()
+
+    @cached_property
+    def _queue(self) -> str:
+        queue = self.vod_settings.queue
+        self.log.info("Waiting for %s in queue %s (connection %s)", self._wanted(), queue, self.vod_conn_id)
+        return queue
+
+    # For who has to find out why nothing came
+
+    def _seen(self, asked_at: float | None) -> str:
+        """Say what was seen meanwhile."""
+        asked = f" VOD itself was last asked {time.time() - asked_at:.0f} s ago." if asked_at else ""
+        return self._seen_in_inbox() + asked
+
+    def _seen_in_inbox(self) -> str:
+        try:
+            lease, newest = self._inbox.leases.read(self._queue), self._inbox.newest(self._queue, limit=1)
+        except InboxError as error:
+            return f"The inbox does not answer: {error}"
+        if newest:
+            event = newest[0]
+            came = (
+                f"The newest event of the queue, {event.event_type}, came {time.time() - event.received_at:.0f} s ago."
+            )
+        else:
+            came = "No event of the queue is in the inbox."
+        pulled_at = lease.info.get("last_pull_at") if lease else None
+        last = f"last {time.time() - pulled_at:.0f} s ago" if pulled_at else "without an answer so far"
+        if lease is None or lease.expired:
+            return f"{came} Nobody pulls the queue now" + (f"; {last}." if pulled_at else ".")
+        return f"{came} {lease.holder} pulls it, {last}, and has pulled {lease.info.get('pulled')} events."
+
+
+def warn_at_the_dag(message: str) -> None:
+    """Warn at the DAG's own line; how many constructors Airflow and subclasses put in between differs."""
+    frame = sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith(("airflow.", "airflow_vod.")):
+        frame = frame.f_back
+    warnings.warn_explicit(message, UserWarning, frame.f_code.co_filename, frame.f_lineno)

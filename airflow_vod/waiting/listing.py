@@ -1,0 +1,137 @@
+"""The list of who waits, in the inbox: for people on call, and for `confirm_policy=awaited`.
+
+Invariants: a line belongs to the process that wrote it last, and no other removes it, so a process that was stalled does
+not take a wait off the list that another has taken over; what a crash leaves behind runs out.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+from airflow_vod import metrics
+from airflow_vod.waiting.waiter import TaskWaiter
+
+if TYPE_CHECKING:
+    from airflow_vod.inbox import InboxStore
+    from airflow_vod.inbox import Waiter as Line
+    from airflow_vod.waiting.index import WaiterIndex
+    from airflow_vod.waiting.waiter import Waiter
+
+LISTED_FOR = 600.0  # seconds for which a wait without deadline stays on the list unless it is written again
+_BATCH = 1000  # changes that are written at a time
+
+
+class Listed(NamedTuple):
+    """A VOD task that is waited for.
+
+    :param vod_task_id: the task.
+    :param since_at: since when, in whatever process, in Unix seconds.
+    :param asked_at: when VOD itself was last asked about it, in whatever process, in Unix seconds; None for never.
+    """
+
+    vod_task_id: str
+    since_at: float
+    asked_at: float | None
+
+
+class Listing:
+    """Keeps the list as it is in this process.
+
+    :param inbox: the inbox.
+    :param queue: whose waiters.
+    :param index: who waits.
+    :param lock: held while the index or the changes are touched.
+    """
+
+    def __init__(self, inbox: InboxStore, queue: str, index: WaiterIndex, lock: threading.RLock) -> None:
+        from airflow_vod.inbox.leases import new_holder
+
+        self._inbox = inbox
+        self._queue = queue
+        self._index = index
+        self._lock = lock
+        self._owner = new_holder()
+        self._changed: list[Waiter] = []
+
+    def note(self, waiters: Iterable[Waiter]) -> None:
+        """Note that waiters came or went; with the lock held."""
+        self._changed += waiters
+
+    def note_endless(self) -> None:
+        """Let those who wait without deadline be written again, before their lines run out."""
+        with self._lock:
+            self._changed += [waiter for waiter in self._index if waiter.deadline_at is None]
+
+    @property
+    def outdated(self) -> bool:
+        """Whether there are changes that are not yet written."""
+        return bool(self._changed)
+
+    def write(self, limit: int | None = _BATCH) -> list[Listed]:
+        """Write changes down.
+
+        :param limit: how many at most, so that news do not wait for long; None for all.
+        :return: what waiters that came wait for.
+        :raises InboxUnavailableError: they will be written with the next call.
+        """
+        with self._lock:
+            changed, self._changed = self._changed[:limit], self._changed[limit:] if limit else []
+            present, gone = self._lines_of(changed)
+        try:
+            self._inbox.waiters.remove(self._queue, gone, self._owner)
+            self._inbox.waiters.add(self._queue, [line for line, _ in present], self._owner)
+            listed = self._progress({line.id: waiter for line, waiter in present if isinstance(waiter, TaskWaiter)})
+        except BaseException:
+            with self._lock:
+                self._changed += changed
+            raise
+        metrics.gauge("waiters", len(self._index), queue=self._queue)
+        return listed
+
+    def _lines_of(self, changed: Collection[Waiter]) -> tuple[list[tuple[Line, Waiter]], list[str]]:
+        from airflow_vod.inbox.values import is_id
+
+        last = {(each.name, vod_task_id): each for each in changed for vod_task_id in each.listed_for}
+        present, gone = [], []
+        for (name, vod_task_id), waiter in last.items():
+            if vod_task_id is not None and not is_id(vod_task_id):
+                continue  # no event can have it; its own trigger says so
+            # A trigger that was taken over by another triggerer, or back, is the same waiter: what counts is who waits now.
+            waiting = next(iter(self._index.named(name, vod_task_id)), waiter if waiter.listed_on else None)
+            if waiting is None:
+                gone.append(line_of(waiter, vod_task_id).id)
+            else:
+                present.append((line_of(waiting, vod_task_id), waiting))
+        return present, gone
+
+    def _progress(self, waiters: dict[str, TaskWaiter]) -> list[Listed]:
+        listed = []
+        for line in self._inbox.waiters.read(self._queue, list(waiters)):
+            waiter, asked_at = waiters[line.id], line.asked_at
+            if (
+                asked_at is None and waiter.asked_at is not None
+            ):  # whoever made it has asked, and nobody wrote that down
+                asked_at = waiter.asked_at
+                self._inbox.waiters.mark_asked(self._queue, [line.id])
+            waiter.asked_at = asked_at
+            listed.append(Listed(str(line.vod_task_id), line.since or time.time(), asked_at))
+        return listed
+
+    def mark_asked(self, vod_task_id: str) -> None:
+        """Write down that VOD was asked about a task just now, for the next process that waits for it."""
+        with self._lock:
+            waiters = list(self._index.of_task(vod_task_id))
+        for waiter in waiters:
+            waiter.asked_at = time.time()
+        self._inbox.waiters.mark_asked(self._queue, [line_of(waiter, vod_task_id).id for waiter in waiters])
+
+
+def line_of(waiter: Waiter, vod_task_id: str | None) -> Line:
+    """Make the line under which a waiter is listed for one of its VOD tasks."""
+    from airflow_vod.inbox import Waiter as Line
+
+    until = time.time() + LISTED_FOR if waiter.deadline_at is None else waiter.deadline_at
+    return Line.of(waiter.name, vod_task_id, waiter.event_types or (), until)
