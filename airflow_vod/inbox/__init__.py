@@ -1,6 +1,6 @@
 """The durable inbox: what VOD handed over, kept once, in SQLite, PostgreSQL or MySQL.
 
-`store.py` is the way in; `tables.py` says what is kept; `dialects.py` is the only file that knows one database from another.
+`store.py` is the way in; `tables.py` says what is kept; `dialects/` is the only part that knows one database from another.
 
 Invariant: importing this package loads no database library; names are resolved when they are first asked for.
 """

@@ -48,7 +48,7 @@ class Database:
             self.dialect.prepare(self.engine)
         except (sql.SQLAlchemyError, ImportError, OSError, TypeError) as error:
             raise self._unusable(error) from None
-        self._reads = self.engine.execution_options(**self.dialect.reads)
+        self._reads = self.engine.execution_options(**self.dialect.read_options)
         survive_fork(self)
 
     @property

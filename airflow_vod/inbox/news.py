@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_vod.inbox.forks import survive_fork
 
 if TYPE_CHECKING:
-    from airflow_vod.inbox.dialects import Listener
+    from airflow_vod.inbox.listeners import Listener
 
 SLICE = 0.5  # seconds after which a waiting thread looks whether it is to stop
 

@@ -26,7 +26,7 @@ class Overview:
         self._database = database
         table = vod_event.c
         start, width = bindparam("start", type_=Seconds), bindparam("width", type_=Seconds)
-        number = database.dialect.whole((table.received_at - start) / width).label("number")
+        number = database.dialect.truncate((table.received_at - start) / width).label("number")
         failed = case((table.outcome.in_(("failed", "partly_failed")), 1))
         self._history = (
             select(
@@ -57,7 +57,7 @@ class Overview:
         statement, width = self._history, seconds / slices
         if queue is not None:
             # Aside, for the index by time has less to go through than the one by queue, which knows no time.
-            statement = statement.where(self._database.dialect.aside(vod_event.c.queue) == queue)
+            statement = statement.where(self._database.dialect.hide_from_index(vod_event.c.queue) == queue)
         with self._database.read() as connection:
             now = connection.execute(select(self._database.now.label("now")), self._database.times()).scalar_one()
             start = now - seconds

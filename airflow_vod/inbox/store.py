@@ -260,7 +260,7 @@ class InboxStore:
         """
         table = vod_event.c
         equal: dict[Any, str | None] = {
-            self._database.dialect.aside(table.queue): queue,
+            self._database.dialect.hide_from_index(table.queue): queue,
             table.event_type: event_type,
             table.vod_task_id: vod_task_id,
             table.file_id: file_id,
@@ -454,7 +454,7 @@ class _Statements:
         self.remove = delete(vod_event).where(in_queue, some_positions)
         number = select(func.count()).select_from(vod_event)
         # Not by the index on the queue, which would mean to look at every row: by the one made for the question.
-        anywhere = database.dialect.aside(event.queue) == of_queue
+        anywhere = database.dialect.hide_from_index(event.queue) == of_queue
         at = select(event.received_at).where(anywhere).limit(1)
         self.counts = (
             number.where(in_queue),

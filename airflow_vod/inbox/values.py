@@ -21,6 +21,14 @@ MAX_BODY = 4 * 1024 * 1024  # characters; a quarter of what MEDIUMTEXT holds. Ev
 MAX_TEXT = 2000  # characters of a text for people
 CHUNK = 500  # values in one IN (...); SQLite before 3.32 takes 999 parameters in all
 
+PER_EVENT = (
+    *("position", "key", "event_type", "vod_task_id", "file_id", "status", "finished", "outcome", "body", "error"),
+)
+"""The columns of an event that `InboxStore.receive` writes and that differ within one call."""
+
+PER_CALL = ("queue", "source", "received_at")
+"""Those that are the same for all events of one call."""
+
 T = TypeVar("T")
 
 _ID = re.compile(rf"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{{1,{ID_LENGTH}}}")
@@ -60,7 +68,7 @@ def chunks(values: Collection[T], size: int = CHUNK) -> Iterator[list[T]]:
 
 
 def row_of(event: VodEvent | UnparsedEvent) -> tuple[Any, ...]:
-    """Make the columns of `dialects.PER_EVENT`, without the position."""
+    """Make the values of the columns `PER_EVENT`, except the position."""
     body, error = _body(event.raw), None
     if isinstance(event, VodEvent) and len(body) <= MAX_BODY:
         status = event.status

@@ -24,7 +24,8 @@ from sqlalchemy import create_engine, event, func, select, text
 from sqlalchemy.engine import Connection, Engine
 
 from airflow_vod.exceptions import InboxUnavailableError
-from airflow_vod.inbox import InboxStore, Received, Waiter, dialects
+from airflow_vod.inbox import InboxStore, Received, Waiter
+from airflow_vod.inbox.dialects import postgresql as postgresql_dialect
 from airflow_vod.inbox.tables import vod_event
 from tests.databases import PostgreSQLServer
 from tests.samples import Clock, concat_event
@@ -233,7 +234,7 @@ def test_a_writer_that_freezes_does_not_hold_up_others(
     frozen_for_long = select(
         func.set_config("lock_timeout", "3s", True), func.set_config("idle_in_transaction_session_timeout", "1s", True)
     )
-    monkeypatch.setattr(dialects, "_BOUNDS", frozen_for_long)
+    monkeypatch.setattr(postgresql_dialect, "_SET_TIMEOUTS", frozen_for_long)
     url = postgresql.inbox()
     frozen, other = InboxStore.open(url), InboxStore.open(url)
     frozen.leases.acquire(Q, "frozen", 0.1)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Collection
 from queue import Empty, Queue
 
-from airflow_vod.inbox.dialects import PollingListener
+from airflow_vod.inbox.listeners import PollingListener
 from airflow_vod.inbox.news import News
 
 
