@@ -20,11 +20,8 @@ from airflow_vod.inbox import InboxStore
 from airflow_vod.inbox.dialects import dialect_of
 from airflow_vod.inbox.dialects.base import INSERT_EVENTS
 from airflow_vod.inbox.dialects.mysql import MySQL
-from airflow_vod.inbox.leases import Leases
 from airflow_vod.inbox.migrations import config
-from airflow_vod.inbox.store import _Statements
 from airflow_vod.inbox.tables import metadata
-from airflow_vod.inbox.waiters import Waiters
 from tests.databases import PostgreSQLServer
 
 
@@ -32,9 +29,11 @@ def _mysql_statements() -> dict[str, str]:
     """Every statement of the inbox, as MySQL would get it."""
     database: Any = SimpleNamespace(now=MySQL.own_clock, dialect=MySQL(make_url("mysql+pymysql://host/x")))
     found: dict[str, Any] = {"insert": INSERT_EVENTS}
-    for part in (_Statements(database), Leases(database), Waiters(database)):
+    store = InboxStore(database)
+    for part in (store, store.leases, store.waiters, store.cursors, store.overview, store._pruning):
         for name, value in vars(part).items():
             values = value if isinstance(value, tuple) else (value,)
+            name = f"{type(part).__name__}.{name.lstrip('_')}"
             found |= {f"{name}{n or ''}": each for n, each in enumerate(values) if isinstance(each, ClauseElement)}
     dialect: Any = mysql.dialect()
     return {name: " ".join(str(each.compile(dialect=dialect)).split()) for name, each in found.items()}
@@ -43,14 +42,16 @@ def _mysql_statements() -> dict[str, str]:
 def test_statements_compile_for_mysql() -> None:
     """All of them compile, and the ones that matter say what MySQL needs to hear."""
     statements = _mysql_statements()
-    assert len(statements) > 20
-    assert statements["lock_queue"].endswith("FOR UPDATE")
-    assert statements["oldest"].endswith("FOR UPDATE SKIP LOCKED")
-    assert "ON DUPLICATE KEY UPDATE" in statements["_add"]
-    assert "since = " not in statements["_add"]
-    assert "UTC_TIMESTAMP(6)" in statements["lock_queue"]
+    assert len(statements) > 30
+    assert statements["InboxStore.lock"].endswith("FOR UPDATE")
+    assert statements["Pruning.oldest"].endswith("FOR UPDATE SKIP LOCKED")
+    assert "ON DUPLICATE KEY UPDATE" in statements["Waiters.add"]
+    assert "since = " not in statements["Waiters.add"]
+    assert "UTC_TIMESTAMP(6)" in statements["InboxStore.lock"]
     # MySQL sees what it has set already, so the holder is set after all that compares it.
-    acquired, expires, holder = (statements["_acquire"].index(f"{n}=") for n in ("acquired_at", "expires_at", "holder"))
+    acquired, expires, holder = (
+        statements["Leases.acquire"].index(f"{n}=") for n in ("acquired_at", "expires_at", "holder")
+    )
     assert acquired < expires < holder
 
 
