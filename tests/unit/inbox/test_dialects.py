@@ -26,7 +26,7 @@ from tests.databases import PostgreSQLServer
 
 
 def _mysql_statements() -> dict[str, str]:
-    """Every statement of the inbox, as MySQL would get it."""
+    """Compile every statement of the inbox for MySQL."""
     database: Any = SimpleNamespace(now=MySQL.own_clock, dialect=MySQL(make_url("mysql+pymysql://host/x")))
     found: dict[str, Any] = {"insert": INSERT_EVENTS}
     store = InboxStore(database)
@@ -40,7 +40,7 @@ def _mysql_statements() -> dict[str, str]:
 
 
 def test_statements_compile_for_mysql() -> None:
-    """All of them compile, and the ones that matter say what MySQL needs to hear."""
+    """All statements compile, with the locks, the upsert and the order of assignments that MySQL needs."""
     statements = _mysql_statements()
     assert len(statements) > 30
     assert statements["InboxStore.lock"].endswith("FOR UPDATE")
@@ -77,7 +77,7 @@ def test_tables_compile_for_mysql() -> None:
 
 
 def test_migrations_compile_for_mysql() -> None:
-    """Each step of the history can be written for MySQL."""
+    """Each migration compiles for MySQL."""
     lines: list[str] = []
     context = MigrationContext.configure(
         dialect_name="mysql",
@@ -107,7 +107,7 @@ def test_dialect_of_a_url(url: str, kind: str) -> None:
 
 
 def test_sqlite_survives_a_loss_of_power(tmp_path: Path) -> None:
-    """Every connection writes ahead and waits for the disk."""
+    """Every connection uses WAL, syncs at each commit and waits for locks."""
     store = InboxStore.open(f"sqlite:///{tmp_path / 'inbox.db'}")
     engine = store._database.engine
     with engine.connect() as one, engine.connect() as two:
@@ -119,7 +119,7 @@ def test_sqlite_survives_a_loss_of_power(tmp_path: Path) -> None:
 
 
 def test_a_dead_postgresql_server_is_noticed(postgresql: PostgreSQLServer) -> None:
-    """Connections carry bounds that a real libpq takes, and what the URL says of them comes first."""
+    """Connections have timeouts that libpq accepts, and those given in the URL take precedence."""
     asked = make_url(postgresql.empty()).update_query_dict({"keepalives_idle": "7"})
     engine = create_engine(asked, **dialect_of(asked).engine_options())
     with engine.connect() as connection:
@@ -129,7 +129,7 @@ def test_a_dead_postgresql_server_is_noticed(postgresql: PostgreSQLServer) -> No
 
 
 def test_limits_of_the_server_s_own_are_kept(postgresql: PostgreSQLServer) -> None:
-    """A transaction that writes waits for locks for a bounded time: ours, or what the URL or the server says."""
+    """A write waits for locks for at most our timeout, or the one that the URL or the server sets."""
     own = make_url(postgresql.inbox())
     for url, wanted in ((own, "30s"), (own.update_query_dict({"options": "-c lock_timeout=7s"}), "7s")):
         store = InboxStore.open(url.render_as_string(hide_password=False))
@@ -141,7 +141,7 @@ def test_limits_of_the_server_s_own_are_kept(postgresql: PostgreSQLServer) -> No
 
 
 def test_only_dialects_know_the_databases() -> None:
-    """No other module of the inbox names a database, except in text; nor does what the dialects share."""
+    """No other module of the inbox, nor the base of the dialects, names a database outside of text."""
     inbox = Path(inspect.getfile(InboxStore)).parent
     may = {inbox / "tables.py", *(inbox / "migrations").rglob("*.py"), *(inbox / "dialects").glob("*.py")}
     others = {*inbox.rglob("*.py")} - may | {inbox / "dialects/base.py"}
