@@ -275,9 +275,8 @@ class VodSensor(BaseSensorOperator):
         name, until = task_name(context["ti"]), time.time() + LISTED_FOR + self.poke_interval
         tasks, event_types = self._waits_for()
         rows = [Waiter.of(name, task, event_types, until) for task in tasks]
-        self._inbox.waiters.add(
-            self._queue, rows, owner=name
-        )  # a task that is rescheduled is another process each time
+        # The task instance is the owner, because a rescheduled task is another process each time.
+        self._inbox.waiters.add(self._queue, rows, owner=name)
 
     def _unlist_wait(self, context: Context) -> None:
         if self._list_again_at or self.reschedule:
