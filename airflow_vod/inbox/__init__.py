@@ -1,8 +1,8 @@
-"""The durable inbox: what VOD handed over, kept once, in SQLite, PostgreSQL or MySQL.
+"""The durable inbox: every event that VOD handed over, kept once, in SQLite, PostgreSQL or MySQL.
 
-`store.py` is the way in; `tables.py` says what is kept; `dialects.py` is the only file that knows one database from another.
+`store.py` is the entry point, `tables.py` defines the tables, and only `dialects/` tells one database from another.
 
-Invariant: importing this package loads no database library; names are resolved when they are first asked for.
+Invariant: importing this package loads no database library; its names are imported when they are first used.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Cursors: up to where somebody who follows a queue has got, for good.
+"""Cursors: how far each follower of a queue has got, kept permanently.
 
-Invariant: a cursor only moves forward, by one statement that compares and sets, so whoever comes late changes nothing.
+Invariant: a cursor only moves forward, in one compare-and-set statement, so a late writer changes nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Cursors:
     """The cursors in one database.
 
-    :param database: where the table is.
+    :param database: with the tables in it.
     """
 
     def __init__(self, database: Database) -> None:
@@ -36,10 +36,14 @@ class Cursors:
         self._advance = update(vod_cursor).where(*mine, table.position < to).values(position=to, updated_at=now)
 
     def get(self, watcher: str, queue: str, start: int) -> int:
-        """Answer up to which position somebody has followed a queue.
+        """Read how far a follower has got; the first call for a new one creates its cursor.
 
-        :param watcher: who, unique within the queue.
-        :param start: the position at which he begins, if he is new.
+        :param watcher: name of the follower, unique within the queue.
+        :param queue: name of the queue.
+        :param start: the position at which a new follower starts.
+        :return: the position up to which it has followed the queue.
+        :raises InboxError: a name is not valid.
+        :raises InboxUnavailableError: the database does not answer now.
         """
         mine = {
             "of_watcher": checked_id(watcher, "The name of a watcher"),
@@ -58,7 +62,11 @@ class Cursors:
     def advance(self, watcher: str, queue: str, position: int) -> bool:
         """Move a cursor forward.
 
-        :return: whether it moved: False where it was there already, or further.
+        :param watcher: name of the follower.
+        :param queue: name of the queue.
+        :param position: the new position.
+        :return: whether it moved; False if it was at this position already, or further.
+        :raises InboxUnavailableError: it has not moved, or the result is unknown; try again.
         """
         values = {"of_watcher": watcher, "of_queue": queue, "to": position}
         with self._database.write() as connection:

@@ -1,6 +1,6 @@
-"""One engine: transactions, the clock, and errors in the words of this package.
+"""One engine: transactions, the clock, and errors translated to those of this package.
 
-Invariant: no text of an error raised here holds a password.
+Invariant: no error raised here contains a password.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Database:
     """The database of an inbox.
 
     :param url: SQLAlchemy URL.
-    :param clock: Unix seconds, for tests; without it the database's own clock tells the time.
+    :param clock: returns Unix seconds, for tests; None for the database's own clock.
     :raises InboxError: the URL cannot be used.
     """
 
@@ -41,19 +41,19 @@ class Database:
         self.dialect: Dialect = dialect_of(self._url)
         own_clock = self.dialect.own_clock if clock is None else None
         self._clock = None if own_clock is not None else clock or time.time
-        #: Unix seconds, to be used in statements; goes with `times`.
+        #: Unix seconds, for use in statements; pass `times()` when executing them.
         self.now: ColumnElement[float] = bindparam("now", type_=Seconds) if own_clock is None else own_clock
         try:
             self.engine = create_engine(self._url, hide_parameters=True, future=True, **self.dialect.engine_options())
             self.dialect.prepare(self.engine)
         except (sql.SQLAlchemyError, ImportError, OSError, TypeError) as error:
             raise self._unusable(error) from None
-        self._reads = self.engine.execution_options(**self.dialect.reads)
+        self._reads = self.engine.execution_options(**self.dialect.read_options)
         survive_fork(self)
 
     @property
     def url(self) -> str:
-        """Where it is, without password."""
+        """The URL, without password."""
         query = {
             name: MASK if _is_secret(name) or value == self._url.password else value
             for name, value in self._url.query.items()
@@ -61,15 +61,15 @@ class Database:
         return self._url.set(query=query).render_as_string(hide_password=True)
 
     def times(self) -> dict[str, float]:
-        """Values that a statement with `now` in it needs."""
+        """:return: the parameters that a statement with `now` in it needs."""
         return {} if self._clock is None else {"now": self._clock()}
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
-        """Connect for statements that only read; each sees the newest that is committed.
+        """Connect for statements that only read; each sees everything committed before it.
 
         :raises InboxUnavailableError: the database does not answer now.
-        :raises InboxError: it refuses.
+        :raises InboxError: the database refuses.
         """
         try:
             with self._reads.connect() as connection:
@@ -79,10 +79,10 @@ class Database:
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
-        """Connect for one transaction; it is committed at the end, or not at all.
+        """Connect for one transaction, which is committed at the end, or rolled back if an exception is raised.
 
-        :raises InboxUnavailableError: the database does not answer now; whether a lost COMMIT took effect is unknown.
-        :raises InboxError: it refuses.
+        :raises InboxUnavailableError: the database does not answer now; if the COMMIT was lost, its result is unknown.
+        :raises InboxError: the database refuses.
         """
         try:
             with self.engine.begin() as connection:
@@ -97,10 +97,10 @@ class Database:
 
     def _raise(self, error: sql.SQLAlchemyError) -> NoReturn:
         cause = error.orig if isinstance(error, sql.DBAPIError) and error.orig is not None else error
-        # PostgreSQL appends the row that it refuses, so the text is cut.
+        # PostgreSQL appends the row that it refuses, so the text is truncated.
         text = self._masked(" ".join(str(cause).split()) or type(cause).__name__)[:500]
-        # A driver's own text may quote what it was given; then the chain must not show it either.
-        chained = None if self._betrays(error) else error
+        # The driver's message may quote the password; then the traceback must not show it either.
+        chained = None if self._reveals_secret(error) else error
         if self._is_transient(error, cause):
             raise InboxUnavailableError(
                 f"The database of the inbox ({self.url}) cannot be used now: {text}. "
@@ -129,7 +129,7 @@ class Database:
             text = text.replace(secret, MASK)
         return text
 
-    def _betrays(self, error: BaseException | None) -> bool:
+    def _reveals_secret(self, error: BaseException | None) -> bool:
         while error is not None:
             if self._masked(str(error)) != str(error):
                 return True
@@ -137,12 +137,15 @@ class Database:
         return False
 
     def before_fork(self) -> None:
-        """Close what is idle, where a child would take the parent's locks for its own."""
+        """Close idle connections, where a child would rely on the parent's file locks."""
         if self.dialect.closes_at_fork:
             self.engine.dispose()
 
     def after_fork(self) -> Any:
-        """Make a new pool, in the child of a fork."""
+        """Make a new pool in the child of a fork.
+
+        :return: the parent's pool.
+        """
         parents = self.engine.pool
         self.engine.dispose(close=False)
         return parents
@@ -152,7 +155,7 @@ def _parse(url: str) -> URL:
     try:
         return make_url(url)
     except (sql.ArgumentError, ValueError, TypeError):
-        # Without the cause: it may quote the URL, and with it the password.
+        # Without the cause, which may quote the URL and with it the password.
         raise InboxError(
             f"{OPTION} is not a SQLAlchemy URL, such as sqlite:////var/lib/airflow/vod_inbox.db "
             "or postgresql+psycopg://user:password@host/database."

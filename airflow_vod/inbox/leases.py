@@ -1,7 +1,7 @@
-"""The lease of a queue: who pulls it.
+"""The lease of a queue: which relay pulls it.
 
-Invariant: at any moment of the database's clock a queue has at most one holder. To acquire and to renew is one statement
-that compares and sets, so there is nothing between the look and the leap.
+Invariant: at any moment of the database's clock a queue has at most one holder. Acquiring and renewing are one compare-and-set
+statement, so nothing can happen between the check and the update.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def new_holder() -> str:
 class Leases:
     """The leases in one database.
 
-    :param database: where the table is.
+    :param database: with the tables in it.
     """
 
     def __init__(self, database: Database) -> None:
@@ -50,10 +50,10 @@ class Leases:
                     table.holder.is_(None),
                     table.holder == holder,
                     table.expires_at <= now,
-                    table.expires_at > now + 2 * bindparam("ttl", type_=Seconds),  # of a clock that has been set back
+                    table.expires_at > now + 2 * bindparam("ttl", type_=Seconds),  # the clock has been set back since
                 ),
             )
-            # In this order, because MySQL sees in each expression what it has set before.
+            # In this order, because in MySQL each expression sees the values assigned before it.
             .ordered_values(
                 (table.acquired_at, case((held_already, table.acquired_at), else_=now)),
                 (table.expires_at, now + bindparam("ttl", type_=Seconds)),
@@ -74,11 +74,14 @@ class Leases:
     def acquire(self, queue: str, holder: str, ttl: float, *, info: Mapping[str, Any] | None = None) -> bool:
         """Take the lease of a queue if it is free, or renew it if `holder` has it.
 
-        :param holder: one per relay, never used again by another.
-        :param ttl: seconds until it runs out unless renewed.
-        :param info: what people on call should know of the holder; small, JSON. Replaces what was there.
-        :return: whether `holder` holds it now.
-        :raises InboxUnavailableError: nobody knows; what is left of a lease that was held still counts.
+        :param queue: name of the queue.
+        :param holder: from `new_holder`.
+        :param ttl: seconds until the lease expires unless renewed.
+        :param info: what people on call should know about the holder: a small dictionary that can be written as JSON. Replaces
+            the previous one.
+        :return: whether `holder` has the lease now.
+        :raises InboxUnavailableError: the result is unknown; a lease that was held before still lasts until it expires.
+        :raises InboxError: the queue, the holder or the info is not valid.
         """
         values = {
             "of_queue": checked_id(queue, "The name of a queue"),
@@ -96,10 +99,14 @@ class Leases:
             return connection.execute(self._acquire, values).rowcount == 1
 
     def release(self, queue: str, holder: str, *, info: Mapping[str, Any] | None = None) -> bool:
-        """Give the lease back. Who had it last, and what he said of himself, stays for people on call.
+        """Give the lease back. The last holder and its info stay readable for people on call.
 
-        :param info: what `holder` has to say at the end, as in `acquire`.
+        :param queue: name of the queue.
+        :param holder: who gives it back.
+        :param info: as in `acquire`; None keeps the previous one.
         :return: whether `holder` had it.
+        :raises InboxUnavailableError: the result is unknown; the lease ends at the latest when it expires.
+        :raises InboxError: the info is not valid.
         """
         about = None if info is None else small_json(info, "The info of a lease")
         with self._database.write() as connection:
@@ -108,7 +115,9 @@ class Leases:
     def read(self, queue: str) -> Lease | None:
         """Read who holds the lease of a queue.
 
-        :return: None where nobody does. A lease that has run out is returned too, with `expired` set: it tells who died.
+        :param queue: name of the queue.
+        :return: None if nobody ever held it. An expired lease is returned too, with `expired` set: it tells who died.
+        :raises InboxUnavailableError: the database does not answer now.
         """
         with self._database.read() as connection:
             row = connection.execute(self._read, {"of_queue": queue} | self._database.times()).first()

@@ -1,6 +1,6 @@
 """Stored events as JSON, for people and other programs.
 
-Invariant: what is written is ASCII, one event to a line.
+Invariant: the output is ASCII, one event per line.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def header_of(event: StoredEvent) -> dict[str, Any]:
-    """Answer what is known of an event besides its body."""
+    """:return: all fields of an event except its body."""
     header = asdict(event)
     del header["text"]
     return header
 
 
 def line_of(event: StoredEvent) -> str:
-    """Write an event: what is known of it, and its body as it was delivered."""
+    """:return: all fields of an event and its body as delivered, as one line of JSON."""
     return json.dumps({**header_of(event), "body": event.body}) + "\n"

@@ -1,6 +1,6 @@
-"""What the inbox knows of the VOD tasks and events that somebody waits for.
+"""What the inbox knows about VOD tasks and events that somebody waits for.
 
-Invariant: whoever waits, and in whichever way, asks here; so the same events always mean the same outcome.
+Invariant: every kind of wait looks here, so the same events always have the same outcome.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _PAGE = 100  # events whose bodies are read at once
 
 @dataclass(frozen=True, slots=True)
 class FinishedTasks:
-    """The results of those VOD tasks that have ended.
+    """The results of the VOD tasks that have ended.
 
     :param wanted: all tasks that were asked for, in the order given.
     :param events: the event that ended each task, by VOD task id.
-    :param results: what each produced, by VOD task id.
+    :param results: what each task produced, by VOD task id.
     """
 
     wanted: tuple[str, ...]
@@ -45,19 +45,24 @@ class FinishedTasks:
         return [vod_task_id for vod_task_id in self.wanted if vod_task_id not in self.results]
 
     def failed(self, on_partial: str) -> list[TaskResult]:
-        """List the tasks that failed.
+        """List the results of tasks that failed.
 
-        :param on_partial: ``fail`` counts those that failed in part; ``succeed`` does not.
+        :param on_partial: ``fail`` includes tasks that failed in part; ``succeed`` does not.
         """
         counts = {Outcome.FAILED} | ({Outcome.PARTLY_FAILED} if on_partial == "fail" else set())
         return [result for result in self.results.values() if result.outcome in counts]
 
     def values(self) -> list[dict[str, Any]]:
-        """The results as they go into XCom, in the order asked for; only when `complete`."""
+        """:return: the results as they go into XCom, in the order asked for. Call it only when `complete`."""
         return [self.results[vod_task_id].to_dict() for vod_task_id in self.wanted]
 
     def mark_read(self, store: InboxStore, reader: str) -> None:
-        """Write down in the inbox who took these results."""
+        """Record in the inbox who took these results.
+
+        :param store: the inbox.
+        :param reader: who, for people.
+        :raises InboxUnavailableError: not all of them are marked; try again.
+        """
         if self.events:
             queue = next(iter(self.events.values())).queue
             store.mark_read(queue, [event.position for event in self.events.values()], reader)
@@ -66,13 +71,13 @@ class FinishedTasks:
 def look(
     store: InboxStore, queue: str, vod_task_ids: Sequence[str], event_types: Collection[str] | None = None
 ) -> FinishedTasks:
-    """Look into the inbox.
+    """Look up VOD tasks in the inbox.
 
     :param store: the inbox.
     :param queue: name of the VOD queue.
-    :param vod_task_ids: what is waited for.
+    :param vod_task_ids: the tasks.
     :param event_types: event types that count; None for any that ends a task.
-    :raises InboxUnavailableError: the database did not answer.
+    :raises InboxUnavailableError: the database does not answer now.
     """
     events = store.find(queue, set(vod_task_ids), event_types)
     results = {vod_task_id: result_of(event.event()) for vod_task_id, event in events.items()}
@@ -80,15 +85,15 @@ def look(
 
 
 def vod_task_ids(value: Any) -> list[str]:
-    """Check the ids that somebody is to wait for, as they are after templating.
+    """Check ids of VOD tasks after templating.
 
     :param value: an id, or a sequence of ids.
     :return: the ids as a list.
-    :raises VodSettingsError: an id is blank, or is not a string; the message says what it is.
+    :raises VodSettingsError: an id is blank, is not a string, or cannot be an id; the message shows it.
     """
     ids = [value] if isinstance(value, str) or not isinstance(value, Sequence) else list(value)
     for vod_task_id in ids:
-        # "None" is what a template makes of an XCom that is not there.
+        # A template renders a missing XCom as "None".
         if not isinstance(vod_task_id, str) or vod_task_id.strip() in ("", "None") or not is_identifier(vod_task_id):
             raise VodSettingsError(
                 f"vod_task_id is {vod_task_id!r:.300} after templating, but must be the id that VOD gave the task. "
@@ -96,7 +101,7 @@ def vod_task_ids(value: Any) -> list[str]:
             )
         if vod_task_id.lstrip()[:1] in ("[", "{", "("):
             raise VodSettingsError(
-                f"vod_task_id is {vod_task_id!r:.300} after templating: a list or dictionary that a template made a text of. "
+                f"vod_task_id is {vod_task_id!r:.300} after templating: a list or dictionary that a template rendered as text. "
                 "Give the task's own output, `task.output`, or set render_template_as_native_obj=True on the DAG."
             )
     if not ids:
@@ -113,13 +118,15 @@ def task_name(ti: Any) -> str:
 def next_event(
     store: InboxStore, queue: str, match: EventMatch, *, since: float, after: int = 0
 ) -> tuple[StoredEvent | None, int]:
-    """Look into the inbox for the first event that counts.
+    """Find the first event that matches.
 
-    :param match: what an event must be to count.
-    :param since: Unix seconds; only events that came then or later.
-    :param after: a position up to which somebody has looked already.
-    :return: the event, if there is one, and the position up to which this has looked.
-    :raises InboxUnavailableError: the database did not answer.
+    :param store: the inbox.
+    :param queue: name of the VOD queue.
+    :param match: what an event must be like.
+    :param since: Unix seconds; only events received then or later.
+    :param after: the position up to which events have been examined already.
+    :return: the event, if there is one, and the position up to which events have now been examined.
+    :raises InboxUnavailableError: the database does not answer now.
     """
     while page := store.candidates(queue, after=after, since=since, limit=_PAGE, **match.columns()):
         for stored in page:
@@ -134,13 +141,13 @@ SMALL = 8_000
 
 
 def event_to_dict(stored: StoredEvent) -> dict[str, Any]:
-    """Write an event as JSON, for who waited for it.
+    """Convert an event to a dictionary that can be written as JSON, for whoever waited for it.
 
-    ``key`` is the same for every copy of the event. ``queue`` and ``position`` say where it is in the inbox, ``received_at``
-    since when (Unix seconds). ``payload`` is its content under VOD's names; ``result`` is what the finished VOD task
-    produced (see `airflow_vod.events.results.TaskResult.to_dict`), None for events that end no task.
+    ``key`` is the same for every copy of the event. ``queue`` and ``position`` say where it is in the inbox,
+    ``received_at`` when it was received (Unix seconds). ``payload`` is its content under VOD's names; ``result`` is what the
+    finished VOD task produced (see `airflow_vod.events.results.TaskResult.to_dict`), None for events that end no task.
 
-    :param stored: an event that could be read.
+    :param stored: an event that could be parsed.
     """
     event = stored.event()
     try:
@@ -162,7 +169,7 @@ def event_to_dict(stored: StoredEvent) -> dict[str, Any]:
 
 
 def event_to_small_dict(stored: StoredEvent) -> dict[str, Any]:
-    """Write an event as `event_to_dict` does, but leave out ``payload``, and then ``result``, where it would be over `SMALL`."""
+    """Convert an event as `event_to_dict` does, but omit ``payload``, and then ``result``, if it would exceed `SMALL`."""
     event = event_to_dict(stored)
     for name in ("payload", "result"):
         if len(json.dumps(event)) > SMALL:
@@ -171,7 +178,7 @@ def event_to_small_dict(stored: StoredEvent) -> dict[str, Any]:
 
 
 def takes(match: EventMatch, stored: StoredEvent) -> bool:
-    """Say whether a stored event counts; one that this version cannot read does not."""
+    """Say whether a stored event matches; one that this version cannot parse does not."""
     try:
         return match.counts(stored.event())
     except EventParseError:

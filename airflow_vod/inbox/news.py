@@ -1,7 +1,7 @@
-"""Waiting, without asking again and again, for somebody to commit events.
+"""Waits for other threads and processes to commit events.
 
-Invariant: news is never missed. Each thread gets True if anything was committed since it last got True, and so it may look
-into the inbox, then wait, then look again.
+Invariant: news is never missed. A thread gets True if anything was committed since it last got True, so it can read the inbox,
+wait, and read again.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from airflow_vod.inbox.forks import survive_fork
 
 if TYPE_CHECKING:
-    from airflow_vod.inbox.dialects import Listener
+    from airflow_vod.inbox.listeners import Listener
 
-SLICE = 0.5  # seconds after which a waiting thread looks whether it is to stop
+SLICE = 0.5  # seconds after which a waiting thread checks whether it is to stop
 
 
 class News:
-    """Any number of threads share one listener: the first that waits listens for all of them.
+    """Lets any number of threads share one listener: the first that waits listens for all of them.
 
     :param listener: makes the listener when the first thread waits.
     """
@@ -29,23 +29,26 @@ class News:
     def __init__(self, listener: Callable[[], Listener]) -> None:
         self._make = listener
         self._closed = False
-        self._begin()
+        self._reset()
         survive_fork(self)
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         self._listener: Listener | None = None
         self._changed = threading.Condition()
         self._listening = False
-        self._heard: Counter[str | None] = Counter()  # news by queue; None counts what may have been in any
+        self._heard: Counter[str | None] = Counter()  # pieces of news by queue; None counts those of any queue
         self._told = threading.local()
 
     def before_fork(self) -> None:
-        """Nothing: who listens goes on."""
+        """Do nothing: listening goes on in the parent."""
 
     def after_fork(self) -> Any:
-        """Begin anew, in the child of a fork."""
+        """Start afresh in the child of a fork.
+
+        :return: the parent's listener.
+        """
         parents = self._listener
-        self._begin()
+        self._reset()
         return parents
 
     def wait(self, queue: str | None, timeout: float, stop: threading.Event | None = None) -> bool:
@@ -54,16 +57,16 @@ class News:
         :param queue: name of the queue; None for any.
         :param timeout: seconds.
         :param stop: ends the wait early, within half a second.
-        :return: whether something may have been committed since the last True.
+        :return: whether anything may have been committed since the last True.
         """
-        deadline = time.monotonic() + timeout
+        deadline_monotonic = time.monotonic() + timeout
         while True:
             with self._changed:
                 if self._listener is None and not self._closed:
                     self._listener = self._make()
                 if self._is_news(queue):
                     return True
-                left = min(SLICE, deadline - time.monotonic())
+                left = min(SLICE, deadline_monotonic - time.monotonic())
                 if left <= 0 or self._closed or (stop is not None and stop.is_set()):
                     return False
                 if self._listening:
@@ -94,7 +97,7 @@ class News:
                 self._changed.notify_all()
 
     def close(self) -> None:
-        """End all waits and give the connection back."""
+        """End all waits and close the listener."""
         with self._changed:
             self._closed = True
             if self._listener is not None and not self._listening:

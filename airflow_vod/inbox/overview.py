@@ -1,6 +1,6 @@
-"""What the inbox has seen, in numbers: for people.
+"""Statistics of the inbox, for people.
 
-Invariant: one statement each, over one index; nothing here is called in a loop that waits for an event.
+Invariant: each takes one statement over one index; nothing here is called in a loop that waits for an event.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 class Overview:
-    """The numbers of one database.
+    """The statistics of one database.
 
-    :param database: where the tables are.
+    :param database: with the tables in it.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         table = vod_event.c
         start, width = bindparam("start", type_=Seconds), bindparam("width", type_=Seconds)
-        number = database.dialect.whole((table.received_at - start) / width).label("number")
+        number = database.dialect.truncate((table.received_at - start) / width).label("number")
         failed = case((table.outcome.in_(("failed", "partly_failed")), 1))
         self._history = (
             select(
@@ -42,27 +42,31 @@ class Overview:
         self._queues = select(vod_queue.c.name).order_by(vod_queue.c.name)
 
     def queues(self) -> list[str]:
-        """Name the queues of which anything ever came."""
+        """List the names of all queues that ever received an event, sorted.
+
+        :raises InboxUnavailableError: the database does not answer now.
+        """
         with self._database.read() as connection:
             return list(connection.execute(self._queues).scalars())
 
     def history(self, queue: str | None = None, *, seconds: float = 86400.0, slices: int = 48) -> list[Slice]:
-        """Tell what came over time. Reads every event of that time: for people, not for loops.
+        """Count events over time. Reads every event of that time, so do not call it in a loop.
 
-        :param queue: of one queue; None for all.
-        :param seconds: how far back.
-        :param slices: into how many stretches of time this is cut.
-        :return: one for each stretch, the oldest first.
+        :param queue: name of the queue; None for all queues.
+        :param seconds: how far back to go.
+        :param slices: into how many slices to divide that time.
+        :return: one for each slice, the oldest first.
+        :raises InboxUnavailableError: the database does not answer now.
         """
         statement, width = self._history, seconds / slices
         if queue is not None:
-            # Aside, for the index by time has less to go through than the one by queue, which knows no time.
-            statement = statement.where(self._database.dialect.aside(vod_event.c.queue) == queue)
+            # The index on the time has fewer rows to read than the one on the queue, which does not hold the time.
+            statement = statement.where(self._database.dialect.hide_from_index(vod_event.c.queue) == queue)
         with self._database.read() as connection:
             now = connection.execute(select(self._database.now.label("now")), self._database.times()).scalar_one()
             start = now - seconds
             rows = connection.execute(statement, {"start": start, "width": width}).all()
-        # What came while this was asked is one slice too far.
+        # Events received since `now` was read would be in one slice too many.
         known = {int(row[0]): row for row in rows if int(row[0]) < slices}
         return [
             Slice(start + number * width, *known.get(number, (0, 0, 0, None, None))[1:]) for number in range(slices)

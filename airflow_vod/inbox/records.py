@@ -1,6 +1,6 @@
-"""What goes into the inbox and comes out of it, as values.
+"""The values that the inbox takes and returns.
 
-Invariant: nothing here refers to a database; a record stays valid after the store is closed.
+Invariant: no record refers to a database; it stays valid after the store is closed.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ SOURCES: frozenset[str] = frozenset(("pull", "callback", "reconcile"))
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What became of one event that was handed to `InboxStore.receive`.
+    """What became of one event passed to `InboxStore.receive`.
 
     :param key: the event's key.
-    :param position: where the event is in its queue: for a duplicate, where the first copy is.
+    :param position: of the event in its queue; for a duplicate, that of the first copy.
     :param duplicate: whether the inbox had this event already.
     """
 
@@ -33,7 +33,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class EventHeader:
-    """The little of an event that decides whom it wakes."""
+    """The part of an event that decides whom it wakes."""
 
     position: int
     vod_task_id: str | None
@@ -50,15 +50,16 @@ class StoredEvent:
     """One event in the inbox.
 
     :param queue: name of the VOD queue it belongs to.
-    :param position: grows with each event of the queue, in the order in which they became visible; has gaps.
-    :param finished: whether it says that its VOD task has ended.
-    :param outcome: how that task ended, `succeeded`, `partly_failed` or `failed`; None where `finished` is false.
-    :param source: the road it came by.
-    :param error: why it could not be read as an event; None for all others.
+    :param position: grows with each event of the queue, in the order in which events became visible; has gaps.
+    :param key: the same for every copy of the event.
+    :param finished: whether the event says that its VOD task has ended.
+    :param outcome: how that task ended: `succeeded`, `partly_failed` or `failed`; None if `finished` is false.
+    :param source: how it arrived, one of `SOURCES`.
+    :param error: why it could not be parsed; None for an event that could.
     :param received_at: Unix seconds by the database's clock.
-    :param read_at: Unix seconds of the first reader, if any.
-    :param read_by: who that was.
-    :param text: the body as stored, JSON.
+    :param read_at: when it was first read, in Unix seconds by the database's clock; None if it has not been.
+    :param read_by: who read it first.
+    :param text: the body as stored, in JSON.
     """
 
     queue: str
@@ -84,13 +85,13 @@ class StoredEvent:
 
     @property
     def cursor(self) -> Cursor:
-        """Where this event stands in a list: `InboxStore.newest(before=event.cursor)` goes on behind it."""
+        """The place of this event in a listing; `InboxStore.newest(before=event.cursor)` continues after it."""
         return (self.received_at, self.queue, self.position)
 
     def event(self) -> VodEvent:
-        """Read the body again.
+        """Parse the body.
 
-        :raises EventParseError: it cannot be read, and `error` says why.
+        :raises EventParseError: it cannot be parsed, and `error` says why.
         """
         return parse_event(self.body)
 
@@ -99,10 +100,10 @@ class StoredEvent:
 class Lease:
     """Who pulls a queue.
 
-    :param acquired_at: Unix seconds by the database's clock, since when the holder has held it without a break.
-    :param expires_at: when it is over unless renewed.
-    :param expired: whether it was over when it was read.
-    :param info: what the holder said of itself at its last renewal.
+    :param acquired_at: Unix seconds by the database's clock, since when the holder has held it without interruption.
+    :param expires_at: Unix seconds by the database's clock at which it expires unless renewed; 0.0 after it was released.
+    :param expired: whether it had expired, or was released, when it was read.
+    :param info: what the holder reported about itself when it last renewed or released the lease.
     """
 
     queue: str
@@ -117,11 +118,11 @@ class Lease:
 class Waiter:
     """Somebody who waits for an event.
 
-    :param id: one per wait, chosen by who waits; unique within the queue.
-    :param vod_task_id: the VOD task, or None for who waits for a type of event.
-    :param event_types: the types that will do; empty for any.
-    :param waiter: who it is, for people: ``dag/run/task``.
-    :param deadline: Unix seconds at which the wait is given up, if it ever is.
+    :param id: one per wait, chosen by the waiter; unique within the queue.
+    :param vod_task_id: the VOD task; None if the waiter wants events of some type.
+    :param event_types: the types that count; empty for any.
+    :param waiter: its name, for people: ``dag/run/task``.
+    :param deadline: Unix seconds at which the wait is given up; None for never.
     :param since: Unix seconds by the database's clock; the store sets it when the waiter is first added.
     :param asked_at: Unix seconds by the database's clock at which VOD was last asked about the task; `mark_asked` sets it.
     """
@@ -138,11 +139,11 @@ class Waiter:
     def of(
         cls, waiter: str, vod_task_id: str | None, event_types: Collection[str] = (), deadline: float | None = None
     ) -> Waiter:
-        """Make the record of a wait: the same one wherever the task waits, and whichever process tells.
+        """Make the record of a wait, with the same id wherever the task waits and whichever process records it.
 
-        :param waiter: who it is, ``dag/run/task``.
+        :param waiter: its name, ``dag/run/task``.
         :param vod_task_id: the VOD task, or None.
-        :param event_types: the types that will do; empty for any.
+        :param event_types: the types that count; empty for any.
         :param deadline: as above.
         """
         digest = hashlib.sha256(f"{waiter}\0{vod_task_id or ''}".encode()).hexdigest()
@@ -151,13 +152,13 @@ class Waiter:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """What happened in one stretch of time.
+    """Statistics of one slice of time.
 
     :param start: Unix seconds by the database's clock.
-    :param events: how many came.
-    :param failed: of how many VOD tasks among them some output failed, or all.
-    :param mean_wait: seconds until somebody read an event, in the mean; None where nobody has.
-    :param longest_wait: the longest of these.
+    :param events: how many events were received.
+    :param failed: how many of them belong to VOD tasks that failed, wholly or in part.
+    :param mean_wait: seconds from receiving an event to its first reading, on average; None if none was read.
+    :param longest_wait: the longest such time, in seconds.
     """
 
     start: float
@@ -169,10 +170,10 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How much there is in one queue of the inbox.
+    """How much one queue of the inbox holds.
 
-    :param oldest: Unix seconds at which the oldest event came; None for an empty queue.
-    :param newest: the same of the newest.
+    :param oldest: Unix seconds at which the oldest event was received; None for an empty queue.
+    :param newest: the same for the newest event.
     """
 
     events: int

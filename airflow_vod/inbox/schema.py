@@ -1,11 +1,12 @@
 """Brings the tables of an inbox to the version that this package knows, and refuses newer ones.
 
-Invariants: an inbox that is up to date costs two short queries and no import of Alembic; of any number of processes that
-open a new inbox at the same time, one makes the tables and the others wait for it.
+Invariants: opening an inbox that is up to date takes two short queries and does not import Alembic; if several processes open a
+new inbox at the same time, one creates the tables and the others wait for it.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -21,23 +22,24 @@ if TYPE_CHECKING:
     from airflow_vod.inbox.database import Database
 
 _VERSION: Select[Any] = select(column("version_num")).select_from(table(VERSION_TABLE))
-_one_thread = threading.Lock()  # Alembic's `op` and `context` are one per process
+_migrating = threading.Lock()  # Alembic's `op` and `context` are global in a process
 
 
 def ensure_schema(database: Database) -> None:
-    """Make or upgrade the tables where that is needed.
+    """Create or upgrade the tables if necessary.
 
     :param database: the database of the inbox.
     :raises InboxSchemaError: the tables belong to a newer version of this package.
-    :raises InboxError: the database refuses; InboxUnavailableError where that may pass.
+    :raises InboxUnavailableError: the database does not answer now.
+    :raises InboxError: the database refuses.
     """
     with database.read() as connection:
         if _version(connection) == SCHEMA_VERSION:
             return
     from airflow_vod.inbox.migrations import knows, upgrade
 
-    with _one_thread, database.write() as connection, database.dialect.schema_lock(connection):
-        version = _version(connection)  # again: another process may have been here meanwhile
+    with _migrating, database.write() as connection, database.dialect.schema_lock(connection):
+        version = _version(connection)  # again: another process may have upgraded meanwhile
         if version == SCHEMA_VERSION:
             return
         if version is not None and not knows(version):
@@ -53,3 +55,12 @@ def _version(connection: Connection) -> str | None:
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     return connection.execute(_VERSION).scalar()
+
+
+def _after_fork() -> None:
+    """Replace the lock in a child: if another thread of the parent held it, nobody would ever release the copy."""
+    global _migrating
+    _migrating = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)

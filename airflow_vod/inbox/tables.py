@@ -1,7 +1,7 @@
 """The tables of the inbox, as the newest migration leaves them.
 
-Invariant: what the migrations make and what this file says are the same; a test compares the two on every database.
-All of it lives in a private MetaData, so that it never meets Airflow's own tables, even in one database.
+Invariant: the migrations create exactly these tables; a test compares the two. They have a MetaData of their own, so that they
+are never mixed up with Airflow's tables, even in one database.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ IdText = String(ID_LENGTH).with_variant(_mysql_id, "mysql").with_variant(_mysql_
 LongText = Text().with_variant(_mysql_text, "mysql").with_variant(_mysql_text, "mariadb")
 Seconds = Float(53)  # Unix time in double precision (`Double` exists only since SQLAlchemy 2)
 
-# One row per queue. Its lock puts the writers of a queue in a row, which makes positions visible in order.
+# One row per queue. Its lock serializes the writers of a queue, which makes positions visible in order.
 vod_queue = Table(
     "vod_queue",
     metadata,
@@ -76,10 +76,10 @@ vod_event = Table(
     UniqueConstraint("key", "queue"),
     CheckConstraint("(read_at IS NULL) = (read_by IS NULL)", name="read_whole"),
 )
-# The order in which people look at events (newest first) is the tail of every index that serves a list.
+# Every index that serves a listing ends with the columns by which listings are sorted (newest first).
 _newest = (vod_event.c.received_at, vod_event.c.queue, vod_event.c.position)
 _unread, _unparsed = vod_event.c.read_at.is_(None), vod_event.c.error.is_not(None)
-# Few tasks fail, and those are looked for; where an index can be of a part of the table, it is of these.
+# Few tasks fail, and it is these that people look for, so the index is partial where the database supports that.
 not_succeeded = text("outcome <> 'succeeded'")
 Index("ix_vod_event_task", vod_event.c.vod_task_id, vod_event.c.queue, vod_event.c.position)
 Index("ix_vod_event_file", vod_event.c.file_id, *_newest)
@@ -89,7 +89,7 @@ Index("ix_vod_event_received", *_newest)
 Index("ix_vod_event_unread", *_newest, sqlite_where=_unread, postgresql_where=_unread)
 Index("ix_vod_event_unparsed", *_newest, sqlite_where=_unparsed, postgresql_where=_unparsed)
 
-# A lease is free when nobody holds it or its time is over: no state column, and nothing that has to be cleaned up.
+# A lease is free if nobody holds it or it has expired: there is no state column, and nothing to clean up.
 vod_lease = Table(
     "vod_lease",
     metadata,
@@ -99,7 +99,7 @@ vod_lease = Table(
     Column("expires_at", Seconds, nullable=True),
     Column("info", LongText, nullable=True),
     PrimaryKeyConstraint("queue"),
-    # A holder without an end would keep the queue for ever, an end without a holder would keep everybody out.
+    # A holder without an expiry would keep the queue for ever; an expiry without a holder would lock everybody out.
     CheckConstraint(
         "(holder IS NULL) = (acquired_at IS NULL) AND (holder IS NULL) = (expires_at IS NULL)", name="lease_whole"
     ),
@@ -122,7 +122,7 @@ vod_waiter = Table(
 Index("ix_vod_waiter_task", vod_waiter.c.vod_task_id, vod_waiter.c.queue)
 Index("ix_vod_waiter_since", vod_waiter.c.queue, vod_waiter.c.since)
 
-# One row for each who follows a queue on his own, such as an asset watcher. Never pruned: it must outlive any outage.
+# One row for each follower of a queue, such as an asset watcher. Never pruned: it must outlive any outage.
 vod_cursor = Table(
     "vod_cursor",
     metadata,

@@ -1,7 +1,7 @@
-"""What may be written to a column, and what an event looks like as a row.
+"""Makes values fit for the columns, and events into rows.
 
-Invariant: no value that passes here is refused by a database: no NUL, no half of a surrogate pair, nothing longer than its
-column, no body beyond `MAX_BODY`.
+Invariant: no database refuses a value that was checked or made here: it has no NUL and no unpaired surrogate, and is no longer
+than its column or `MAX_BODY`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,17 @@ from airflow_vod.events.results import outcome_of
 from airflow_vod.exceptions import InboxError, ResultError
 from airflow_vod.inbox.tables import ID_LENGTH, WORD_LENGTH
 
-MAX_BODY = 4 * 1024 * 1024  # characters; a quarter of what MEDIUMTEXT holds. Events of VOD have a few thousand
+MAX_BODY = 4 * 1024 * 1024  # characters, a quarter of what MEDIUMTEXT holds; VOD's events have a few thousand
 MAX_TEXT = 2000  # characters of a text for people
 CHUNK = 500  # values in one IN (...); SQLite before 3.32 takes 999 parameters in all
+
+PER_EVENT = (
+    *("position", "key", "event_type", "vod_task_id", "file_id", "status", "finished", "outcome", "body", "error"),
+)
+"""The columns of an event that `InboxStore.receive` writes and that differ within one call."""
+
+PER_CALL = ("queue", "source", "received_at")
+"""Those that are the same for all events of one call."""
 
 T = TypeVar("T")
 
@@ -28,15 +36,16 @@ _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 
 def is_id(value: Any) -> TypeGuard[str]:
-    """Say whether a value can be an id in the inbox at all."""
+    """Say whether a value can be an id in the inbox: 1 to 255 characters without control characters."""
     return isinstance(value, str) and _ID.fullmatch(value) is not None
 
 
 def checked_id(value: str, name: str) -> str:
-    """Refuse what cannot be an id.
+    """Check an id.
 
     :param value: the id.
-    :param name: what it is, for the message.
+    :param name: what it is called in the error.
+    :return: the id.
     :raises InboxError: it is empty, too long, or has control characters.
     """
     if not is_id(value):
@@ -45,22 +54,23 @@ def checked_id(value: str, name: str) -> str:
 
 
 def storable(text: Any, limit: int = MAX_TEXT) -> str:
-    """Make any text fit for a column.
+    """Make a text fit for a column: truncate it, and replace characters that a database would refuse.
 
+    :param text: anything; it is converted to a string.
     :param limit: characters to keep.
     """
     return _UNSTORABLE.sub("\ufffd", str(text)[:limit])
 
 
 def chunks(values: Collection[T], size: int = CHUNK) -> Iterator[list[T]]:
-    """Split values into lists that one statement can take."""
+    """:return: the values in lists of at most `size`, as many as one statement can take."""
     rest = iter(values)
     while chunk := list(islice(rest, size)):
         yield chunk
 
 
 def row_of(event: VodEvent | UnparsedEvent) -> tuple[Any, ...]:
-    """Make the columns of `dialects.PER_EVENT`, without the position."""
+    """Make the values of the columns `PER_EVENT`, except the position."""
     body, error = _body(event.raw), None
     if isinstance(event, VodEvent) and len(body) <= MAX_BODY:
         status = event.status
@@ -87,7 +97,7 @@ def row_of(event: VodEvent | UnparsedEvent) -> tuple[Any, ...]:
 
 
 def _outcome(event: VodEvent) -> str | None:
-    """Judge how the VOD task ended; None for what ends none."""
+    """Tell how the VOD task ended; None if the event ends no task."""
     try:
         return outcome_of(event).value if event.finished else None
     except ResultError:
@@ -98,32 +108,38 @@ def _plain(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else storable(value)
 
 
-# One encoder for all bodies: ASCII, so that NUL, surrogates and the database's character set do not matter.
+# The output is ASCII, so NUL, surrogates and the database's character set do not matter.
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, default=_plain).encode
 
 
 def _body(raw: Any) -> str:
     try:
         return _encode(raw)
-    except (RecursionError, ValueError, TypeError) as error:  # keys that are no text, a circle, too deep
+    except (
+        RecursionError,
+        ValueError,
+        TypeError,
+    ) as error:  # keys that are not strings, circular references, nested too deeply
         return _encode(f"<a {type(raw).__name__} that cannot be written as JSON: {type(error).__name__}>")
 
 
 def small_json(value: Mapping[str, Any] | None, name: str, limit: int = 16_000) -> str:
-    """Encode what people on call are to see.
+    """Encode a small dictionary as JSON.
 
-    :param limit: characters.
-    :raises InboxError: it is larger, or not JSON.
+    :param value: the dictionary; None for an empty one.
+    :param name: what it is called in the error.
+    :param limit: characters at most.
+    :raises InboxError: it is larger, or cannot be written as JSON.
     """
     try:
         text = json.dumps(dict(value or {}), separators=(",", ":"))
     except (TypeError, ValueError) as error:
-        raise InboxError(f"{name} must be JSON: {error}.") from error
+        raise InboxError(f"{name} must be a dictionary that can be written as JSON: {error}.") from error
     if len(text) > limit:
         raise InboxError(f"{name} must be at most {limit} characters of JSON; this is {len(text)}.")
     return text
 
 
 def words(values: Sequence[str]) -> str:
-    """Encode a few words for one column."""
+    """:return: a few short strings as JSON, for one column."""
     return _encode([storable(value, ID_LENGTH) for value in values])

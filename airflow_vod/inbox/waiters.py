@@ -1,4 +1,4 @@
-"""Who waits for what, written down for `confirm_policy=awaited` and for people on call.
+"""Who waits for what, recorded for `confirm_policy=awaited` and for people on call.
 
 Invariants: nothing is found or woken by this table, so a waiter that is missing, or left behind, harms no wait. A row belongs
 to the process that wrote it last, and no other removes it before its deadline: a process that was stalled while another took
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Waiters:
     """The waiters in one database.
 
-    :param database: where the table is.
+    :param database: with the tables in it.
     """
 
     def __init__(self, database: Database) -> None:
@@ -36,7 +36,8 @@ class Waiters:
         self._now = select(now.label("now"))
         self._add = database.dialect.upsert(vod_waiter, ("vod_task_id", "event_types", "waiter", "deadline", "owner"))
         these = table.queue == queue, table.id.in_(ids)
-        self._remove = delete(vod_waiter).where(*these, table.owner == bindparam("by", type_=table.owner.type))
+        self._remove = delete(vod_waiter).where(*these)
+        self._remove_owned = self._remove.where(table.owner == bindparam("by", type_=table.owner.type))
         self._mark_asked = update(vod_waiter).where(*these).values(asked_at=now)
         self._expire = delete(vod_waiter).where(table.deadline <= bindparam("cutoff", type_=table.deadline.type))
         select_each, event = database.dialect.select_each, vod_event.c
@@ -65,35 +66,37 @@ class Waiters:
         self._count = select(func.count()).select_from(vod_waiter).where(table.queue == queue, in_time)
 
     def add(self, queue: str, waiters: Sequence[Waiter], owner: str) -> None:
-        """Write down who waits. A row that exists is updated and changes its owner, but keeps `since` and `asked_at`.
+        """Record waiters. A row that exists is updated and changes its owner, but keeps `since` and `asked_at`.
 
         :param queue: name of the queue.
         :param waiters: any number; their `since` and `asked_at` are ignored.
         :param owner: who may remove these rows from now on, such as an id from `airflow_vod.inbox.leases.new_holder`.
-        :raises InboxError: the queue, or an id of a waiter, cannot be one.
-        :raises InboxUnavailableError: not all of them are written down; add them again.
+        :raises InboxError: the name of the queue, or an id of a waiter, is not valid.
+        :raises InboxUnavailableError: not all of them are recorded; try again.
         """
         checked_id(queue, "The name of a queue")
-        # In the order of their ids, so that two who add the same ones do not block each other.
+        # Sorted by id, so that two processes that add the same waiters do not deadlock.
         rows = [_row(queue, waiter, owner) for waiter in sorted(waiters, key=lambda each: each.id)]
         for some in chunks(rows):
             with self._database.write() as connection:
                 now = connection.execute(self._now, self._database.times()).scalar()
                 connection.execute(self._add, [{**row, "since": now} for row in some])
 
-    def remove(self, queue: str, ids: Collection[str], owner: str) -> int:
+    def remove(self, queue: str, ids: Collection[str], owner: str | None) -> int:
         """Remove waiters, except those that another owner has added since.
 
         :param queue: name of the queue.
         :param ids: of the waiters, any number.
-        :param owner: as given to `add`.
+        :param owner: as given to `add`; None removes them whoever owns them, for who knows that the wait itself is over.
         :return: how many were removed.
         :raises InboxUnavailableError: not all of them are removed; try again.
         """
-        removed, values = 0, {"of_queue": queue, "by": storable(owner, ID_LENGTH)}
+        removed, statement, values = 0, self._remove, {"of_queue": queue}
+        if owner is not None:
+            statement, values = self._remove_owned, values | {"by": storable(owner, ID_LENGTH)}
         for some in chunks(sorted(filter(is_id, ids))):
             with self._database.write() as connection:
-                removed += connection.execute(self._remove, values | {"ids": some}).rowcount
+                removed += connection.execute(statement, values | {"ids": some}).rowcount
         return removed
 
     def mark_asked(self, queue: str, ids: Collection[str]) -> None:
@@ -122,16 +125,22 @@ class Waiters:
         return found
 
     def expire(self, cutoff: float) -> None:
-        """Remove those whose deadline was before `cutoff` (Unix seconds)."""
+        """Remove waiters whose deadline has passed, whoever owns them.
+
+        :param cutoff: Unix seconds; a waiter whose deadline is at this time or earlier is removed.
+        :raises InboxUnavailableError: nothing is removed, or the result is unknown; try again.
+        """
         with self._database.write() as connection:
             connection.execute(self._expire, {"cutoff": cutoff})
 
     def awaited(self, queue: str, events: Mapping[str, str | None]) -> set[str]:
-        """Answer which events are for somebody here.
+        """Select the events that somebody who uses this inbox waits for, or has waited for.
 
+        :param queue: name of the queue.
         :param events: the VOD task id of each event, or None, by the event's key.
-        :return: the keys of those for whose task somebody waits whose deadline has not passed, or has read an event; and of
-            those that somebody has read, such as an event sensor or an asset watcher.
+        :return: the keys of the events that were read already, or whose VOD task has a waiter with a deadline still to come or
+            an event that was read.
+        :raises InboxUnavailableError: the database does not answer now.
         """
         tasks = self._found(queue, set(filter(is_id, events.values())), *self._tasks_awaited)
         keys = self._found(queue, set(filter(is_id, events)), self._keys_read)
@@ -147,12 +156,21 @@ class Waiters:
         return found & ids
 
     def count(self, queue: str) -> int:
-        """Count who waits and whose deadline has not passed."""
+        """Count the waiters whose deadline has not passed.
+
+        :param queue: name of the queue.
+        :raises InboxUnavailableError: the database does not answer now.
+        """
         with self._database.read() as connection:
             return connection.execute(self._count, {"of_queue": queue} | self._database.times()).scalar_one()
 
     def longest(self, queue: str, limit: int = 1000) -> list[Waiter]:
-        """List who waits and whose deadline has not passed, the longest wait first."""
+        """List the waiters whose deadline has not passed, the longest wait first.
+
+        :param queue: name of the queue.
+        :param limit: how many at most.
+        :raises InboxUnavailableError: the database does not answer now.
+        """
         values = {"of_queue": queue, "most": limit} | self._database.times()
         with self._database.read() as connection:
             return list(map(_waiter, connection.execute(self._longest, values)))

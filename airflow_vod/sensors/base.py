@@ -30,9 +30,10 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_vod.exceptions import InboxError, InboxUnavailableError, error_from_dict
+from airflow_vod.exceptions import InboxError, InboxUnavailableError, VodError, error_from_dict
 from airflow_vod.hooks.version_compat import AirflowRescheduleException, TaskDeferralTimeout
 from airflow_vod.hooks.vod import DEFAULT_CONN_ID, VodHook
+from airflow_vod.inbox.lookup import task_name
 from airflow_vod.links.vod import LINKS, push_links
 
 if TYPE_CHECKING:
@@ -95,6 +96,10 @@ class VodSensor(BaseSensorOperator):
         """Look before the wait, as far as it may find what the wait would not."""
         return self._look(context)
 
+    def _listed_for(self) -> Sequence[str | None]:
+        """Answer the VOD tasks under which people see this sensor wait; None for whatever is no task."""
+        raise NotImplementedError
+
     def _trigger(self, context: Context, deadline_at: float) -> VodWaitTrigger:
         """Make what waits.
 
@@ -125,8 +130,7 @@ class VodSensor(BaseSensorOperator):
         with self._ends_as_airflow_says():
             deadline_at = self._deadline_at(context)
             if not self.deferrable:
-                self._stays_until_end = not self.reschedule
-                return super().execute(context)
+                return self._execute_here(context)
             if result := self._look_before_waiting(context):
                 return result.xcom_value
             self.log.info("Deferring the wait to the triggerer")
@@ -189,6 +193,27 @@ class VodSensor(BaseSensorOperator):
     # The wait
 
     _stays_until_end = False
+
+    def _execute_here(self, context: Context) -> Any:
+        """Wait on this worker, in a loop that is Airflow's own."""
+        self._stays_until_end, goes_on = not self.reschedule, False
+        try:
+            return super().execute(context)
+        except AirflowRescheduleException:
+            goes_on = True
+            raise
+        finally:
+            if self.reschedule and not goes_on:
+                self._take_off_the_list(context)
+
+    def _take_off_the_list(self, context: Context) -> None:
+        """Remove a wait that is over from the list of who waits, where an earlier process of this sensor has left it."""
+        from airflow_vod.inbox import Waiter
+
+        with contextlib.suppress(VodError):
+            name = task_name(context["ti"])
+            ids = [Waiter.of(name, vod_task_id).id for vod_task_id in self._listed_for()]
+            self._inbox.waiters.remove(self._queue, ids, owner=None)
 
     def _stay(self, context: Context, seconds: float | None) -> Any:
         """Run the trigger here.

@@ -164,6 +164,9 @@ class VodTaskSensor(VodSensor):
             asked_at=self._asked_at,
         )
 
+    def _listed_for(self) -> Sequence[str | None]:
+        return self._vod_task_ids
+
     # Looking
 
     def _look(self, context: Context) -> PokeReturnValue | None:

@@ -78,6 +78,9 @@ class VodEventSensor(VodSensor):
     def _since(self) -> float:
         return seconds_of(self.since)
 
+    def _listed_for(self) -> Sequence[str | None]:
+        return (self._match.get("vod_task_id"),)
+
     def _look(self, context: Context) -> PokeReturnValue | None:
         event = self._next_event()
         return self._end_with(context, event) if event else None

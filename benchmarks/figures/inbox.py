@@ -18,9 +18,8 @@ from sqlalchemy import text, update
 from airflow_vod.emulator.content import concat_complete
 from airflow_vod.events.parse import parse_event
 from airflow_vod.inbox import InboxStore
-from airflow_vod.inbox.dialects import PER_EVENT
 from airflow_vod.inbox.tables import vod_queue
-from airflow_vod.inbox.values import row_of
+from airflow_vod.inbox.values import PER_EVENT, row_of
 from benchmarks.bench import Bench
 from benchmarks.databases import KINDS
 from benchmarks.readings import Reading, Target

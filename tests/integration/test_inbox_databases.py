@@ -1,4 +1,4 @@
-"""What only shows with several connections, threads or processes, or with many rows."""
+"""Behaviour that needs several connections, threads or processes, or many rows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from sqlalchemy import create_engine, event, func, select, text
 from sqlalchemy.engine import Connection, Engine
 
 from airflow_vod.exceptions import InboxUnavailableError
-from airflow_vod.inbox import InboxStore, Received, Waiter, dialects
+from airflow_vod.inbox import InboxStore, Received, Waiter
+from airflow_vod.inbox.dialects import postgresql as postgresql_dialect
 from airflow_vod.inbox.tables import vod_event
 from tests.databases import PostgreSQLServer
 from tests.samples import Clock, concat_event
@@ -37,7 +38,7 @@ OpenInbox = Callable[..., InboxStore]
 
 
 def test_reader_skips_nothing_while_writers_overlap(open_inbox: OpenInbox) -> None:
-    """Who asks again and again for what is behind the last position sees every event, whatever the order of commits."""
+    """A reader that keeps asking for what is behind its last position sees every event, however commits overlap."""
     stores = [open_inbox() for _ in range(4)]
     done = threading.Event()
     seen: list[int] = []
@@ -65,7 +66,7 @@ def test_reader_skips_nothing_while_writers_overlap(open_inbox: OpenInbox) -> No
 
 
 def test_positions_wait_for_the_transaction_before(open_inbox: OpenInbox) -> None:
-    """While one transaction has taken positions and has not ended, no other can take later ones and show them first."""
+    """While a transaction that has taken positions is open, no other can commit later positions before it."""
     slow, quick, reader = open_inbox(), open_inbox(), open_inbox()
     slow.receive(Q, [concat_event("Concat-0")], "pull")
     inserted, commit = threading.Event(), threading.Event()
@@ -88,7 +89,7 @@ def test_positions_wait_for_the_transaction_before(open_inbox: OpenInbox) -> Non
 
 
 def test_overlapping_batches_store_each_key_once(open_inbox: OpenInbox) -> None:
-    """Eight threads that receive the same events in different batches: one of them stores each, the others say duplicate."""
+    """Of eight threads that receive the same events in different batches, one stores each; the others get duplicates."""
     shared = open_inbox()
     events = [concat_event(f"Concat-{n}") for n in range(120)]
 
@@ -106,7 +107,7 @@ def test_overlapping_batches_store_each_key_once(open_inbox: OpenInbox) -> None:
 
 
 def test_one_of_many_gets_the_lease(open_inbox: OpenInbox) -> None:
-    """Of eight that ask at the same moment one gets it, the first time and each time it has run out."""
+    """Of eight holders that ask at the same time one gets the lease, the first time and after each expiry."""
     clock = Clock()
     stores = [open_inbox(clock=clock) for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
@@ -149,7 +150,7 @@ def _open_and_receive(url: str, start: Any, answers: Any) -> None:
 
 
 def test_eight_processes_open_a_new_inbox(empty_url: str) -> None:
-    """Eight processes that open the same new database at once all succeed, and what they receive is there once."""
+    """Eight processes that open the same new database at once all succeed, and what they receive is stored once."""
     processes = multiprocessing.get_context("fork")
     start, answers = processes.Barrier(8), processes.Queue()
     started = [processes.Process(target=_open_and_receive, args=(empty_url, start, answers)) for _ in range(8)]
@@ -168,7 +169,7 @@ def _use_after_fork(store: InboxStore, answers: Any) -> None:
 
 
 def _session(store: InboxStore) -> object:
-    """What tells one connection to a server from another."""
+    """Identify the session of a connection."""
     with store._database.read() as connection:
         if connection.dialect.name != "postgresql":
             return id(connection.connection.driver_connection)
@@ -176,7 +177,7 @@ def _session(store: InboxStore) -> object:
 
 
 def test_store_survives_a_fork(inbox: InboxStore, database: str) -> None:
-    """A child that was forked with an open store uses connections of its own; a server's go on in the parent as they were."""
+    """A child forked with an open store uses connections of its own; the parent's sessions with a server continue."""
     inbox.receive(Q, [concat_event("Concat-parent")], "pull")
     inbox.wait_for_news(Q, timeout=1)
     inbox.wait_for_news(Q, timeout=0.1)
@@ -203,7 +204,7 @@ def _write_late(store: InboxStore, may: Any, answers: Any) -> None:
 
 
 def test_a_child_whose_parent_has_gone_writes_into_the_file(tmp_path: Path) -> None:
-    """What a child commits is there, also if others opened and closed a SQLite file after the parent had closed its own."""
+    """A child's commits to a SQLite file last, even if others opened and closed it after the parent had closed its store."""
     url = f"sqlite:///{tmp_path / 'inbox.db'}"
     store = InboxStore.open(url)
     store.receive(Q, [concat_event("Concat-0")], "pull")
@@ -229,11 +230,11 @@ def test_a_child_whose_parent_has_gone_writes_into_the_file(tmp_path: Path) -> N
 def test_a_writer_that_freezes_does_not_hold_up_others(
     postgresql: PostgreSQLServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """PostgreSQL ends the transaction of a client that says nothing more, and another gets the lease."""
+    """PostgreSQL ends the transaction of a client that has fallen silent, and another gets the lease."""
     frozen_for_long = select(
         func.set_config("lock_timeout", "3s", True), func.set_config("idle_in_transaction_session_timeout", "1s", True)
     )
-    monkeypatch.setattr(dialects, "_BOUNDS", frozen_for_long)
+    monkeypatch.setattr(postgresql_dialect, "_SET_TIMEOUTS", frozen_for_long)
     url = postgresql.inbox()
     frozen, other = InboxStore.open(url), InboxStore.open(url)
     frozen.leases.acquire(Q, "frozen", 0.1)
@@ -261,7 +262,7 @@ def test_a_writer_that_freezes_does_not_hold_up_others(
 def test_a_database_that_refuses_to_announce_is_polled(
     postgresql: PostgreSQLServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where LISTEN is not to be had, the commits of others are heard all the same."""
+    """If LISTEN is refused, commits of others are still noticed, by polling."""
     execute = psycopg.Connection.execute
 
     def refuse(self: Any, query: Any, *args: Any, **kwargs: Any) -> Any:
@@ -283,7 +284,7 @@ def test_a_database_that_refuses_to_announce_is_polled(
 
 
 def test_commits_of_others_are_heard(open_inbox: OpenInbox, database: str) -> None:
-    """A commit by another store wakes who waits."""
+    """A commit by another store ends a wait for news of its queue."""
     listener, writer = open_inbox(), open_inbox()
     listener.wait_for_news(Q, timeout=0)
     assert listener.wait_for_news(Q, timeout=1) is (database == "postgresql")  # it has connected just now
@@ -299,7 +300,7 @@ def test_commits_of_others_are_heard(open_inbox: OpenInbox, database: str) -> No
 
 
 def test_news_survive_a_dropped_connection(postgresql: PostgreSQLServer, caplog: pytest.LogCaptureFixture) -> None:
-    """Where the connection that listens is cut, the next answer says look, and after it commits are heard again."""
+    """After the listening connection was cut, the next wait reports news, and later commits are heard again."""
     url = postgresql.inbox()
     listener, writer = InboxStore.open(url), InboxStore.open(url)
     for _ in range(2):
@@ -324,7 +325,7 @@ def _cut_connections(postgresql: PostgreSQLServer, url: str) -> None:
 
 
 def test_server_that_restarts_is_met_again(postgresql: PostgreSQLServer) -> None:
-    """Connections that were cut while nobody used them are replaced without a word."""
+    """Connections that were cut while idle are replaced without an error."""
     url = postgresql.inbox()
     store = InboxStore.open(url)
     store.receive(Q, [concat_event("Concat-1")], "pull")
@@ -336,7 +337,7 @@ def test_server_that_restarts_is_met_again(postgresql: PostgreSQLServer) -> None
 
 
 def test_connection_cut_inside_a_transaction(postgresql: PostgreSQLServer) -> None:
-    """Nothing of it is stored, the error says that it may pass, and the same call works when made again."""
+    """Nothing is stored, the error is transient, and the same call can be repeated."""
     url = postgresql.inbox()
     store = InboxStore.open(url)
     cut: list[bool] = []
@@ -357,7 +358,7 @@ def test_connection_cut_inside_a_transaction(postgresql: PostgreSQLServer) -> No
 
 
 def test_deadlock_is_unavailable(postgresql: PostgreSQLServer) -> None:
-    """Two transactions that wait for each other: one of them may be tried again."""
+    """A deadlock is a transient error."""
     url = postgresql.inbox()
     store, other = InboxStore.open(url), create_engine(url)
     store.receive("a", [concat_event("Concat-1")], "pull")
@@ -386,7 +387,7 @@ ROWS = 20_000
 
 
 def _fill(inbox: InboxStore) -> None:
-    """Many events of one queue, all read, as an inbox looks after some days; a few are unread or unparsed."""
+    """Store many events of one queue, as after some days: all read, except for a few unread or unparsed ones."""
     rows = [
         {
             "queue": Q,
@@ -482,12 +483,12 @@ _WHOLE_QUEUE = re.compile(
 
 
 def _reads_too_much(plan: str) -> bool:
-    """Whether a plan reads a table from end to end, or picks out of a whole queue."""
+    """Say whether a plan reads the whole table, or filters a whole queue."""
     return bool(_WHOLE_TABLE.search(plan) or _WHOLE_QUEUE.search(plan))
 
 
 def test_prune_works_in_short_transactions(open_inbox: OpenInbox) -> None:
-    """Each batch is committed by itself, so that nobody waits longer than for one batch."""
+    """Each batch is a transaction of its own, so that no writer waits for longer than one batch."""
     clock = Clock(1_800_000_000.0 + ROWS + 1)
     inbox = open_inbox(clock=clock)
     _fill(inbox)

@@ -1,6 +1,6 @@
-"""The history of the tables of the inbox, for Alembic.
+"""The migrations of the inbox's tables, for Alembic.
 
-Invariant: an upgrade runs on the connection, and in the transaction, that it is given; no ``alembic.ini`` takes part.
+Invariant: an upgrade runs on the connection, and in the transaction, that it is given; no ``alembic.ini`` is read.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
 def config(connection: Connection | None = None) -> Config:
     """Make Alembic's configuration.
 
-    :param connection: where to upgrade.
+    :param connection: where to upgrade; None to read the history only.
     """
     made = Config()
-    # Alembic reads % as the start of a reference.
+    # Alembic interpolates %.
     made.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     made.attributes["connection"] = connection
     return made
 
 
 def upgrade(connection: Connection, revision: str = "head") -> None:
-    """Bring the tables to a version.
+    """Upgrade the tables.
 
     :param connection: with a transaction begun; the caller commits.
-    :param revision: which version.
+    :param revision: the version to upgrade to.
     """
     command.upgrade(config(connection), revision)
 
 
 def knows(revision: str) -> bool:
-    """Say whether a version is part of this history."""
+    """Say whether a version is one of these migrations."""
     try:
         return ScriptDirectory.from_config(config()).get_revision(revision) is not None
     except CommandError:

@@ -10,9 +10,9 @@ context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
     version_table=VERSION_TABLE,
-    # The caller's transaction holds everything together, on SQLite too.
+    # All of it is part of the caller's transaction, on SQLite too.
     transactional_ddl=True,
-    # Other tables of the same database are none of our business.
+    # Ignore other tables in the same database.
     include_name=lambda name, kind, _: kind != "table" or name in metadata.tables,
 )
 with context.begin_transaction():

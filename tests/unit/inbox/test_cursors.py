@@ -1,4 +1,4 @@
-"""Cursors, and what is looked for behind them, on every database."""
+"""Cursors, and the candidates read from behind them, on every database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_vod.inbox import InboxStore
 
 
 def test_a_cursor_begins_where_it_is_told(inbox: InboxStore, open_inbox: Callable[..., InboxStore]) -> None:
-    """The first call makes the cursor; later ones answer where it is, in any process, whatever they would begin with."""
+    """The first call creates the cursor; later ones, in any process, read where it is, whatever start they give."""
     assert inbox.cursors.get("watcher", "queue", 7) == 7
     assert inbox.cursors.get("watcher", "queue", 9) == 7
     assert open_inbox().cursors.get("watcher", "queue", 9) == 7
@@ -22,7 +22,7 @@ def test_a_cursor_begins_where_it_is_told(inbox: InboxStore, open_inbox: Callabl
 
 
 def test_a_cursor_only_moves_forward(inbox: InboxStore) -> None:
-    """Who comes late, or moves a cursor that does not exist, changes nothing and is told so."""
+    """A late writer, or one that moves a cursor that does not exist, changes nothing and gets False."""
     inbox.cursors.get("watcher", "queue", 5)
     moves = [inbox.cursors.advance("watcher", "queue", to) for to in (7, 7, 6, 8)]
     assert moves == [True, False, False, True]
@@ -32,7 +32,7 @@ def test_a_cursor_only_moves_forward(inbox: InboxStore) -> None:
 
 
 def test_of_many_who_begin_at_once_one_decides(inbox: InboxStore) -> None:
-    """Those who make the same cursor at the same time all get the same answer."""
+    """Threads that create the same cursor at the same time all get the same position."""
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda start: inbox.cursors.get("watcher", "queue", start), range(8)))
     assert len(set(answers)) == 1
@@ -40,13 +40,13 @@ def test_of_many_who_begin_at_once_one_decides(inbox: InboxStore) -> None:
 
 @pytest.mark.parametrize("name", ["", "a\nb", "w" * 256])
 def test_names_are_checked(inbox: InboxStore, name: str) -> None:
-    """What could not be stored as it is, is refused."""
+    """A name that cannot be stored unchanged is refused."""
     with pytest.raises(InboxError):
         inbox.cursors.get(name, "queue", 0)
 
 
 def test_a_cursor_outlives_pruning(inbox: InboxStore) -> None:
-    """However old, a cursor is kept: without it everything would begin anew."""
+    """Pruning keeps cursors however old they are: without one its follower would start all over."""
     inbox.cursors.get("watcher", "queue", 5)
     inbox.prune(-3600)
     assert inbox.cursors.get("watcher", "queue", 0) == 5
@@ -68,7 +68,7 @@ def pull(vod_task_id: str) -> VodEvent:
 
 
 def test_candidates(open_inbox: Callable[..., InboxStore]) -> None:
-    """Events are found by type, VOD task, file, place and time, oldest first, and what could not be read is left out."""
+    """Candidates are selected by type, VOD task, file, position and time, oldest first; unparsed events are left out."""
     now = [1000.0]
     inbox = open_inbox(clock=lambda: now[0])
     inbox.receive("queue", [upload("1"), upload("2"), deletion("1", "2")], "pull")

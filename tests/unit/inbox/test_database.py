@@ -28,21 +28,21 @@ def _raised(url: str, kind: type[InboxError]) -> str:
 
 
 def test_server_that_cannot_be_reached() -> None:
-    """A refused connection may pass; the message says where it went and what to check."""
+    """A refused connection is transient; the message shows the URL and what to check."""
     message = _raised(f"postgresql+psycopg://user:{QUOTED}@127.0.0.1:1/airflow", InboxUnavailableError)
     assert "user:***@127.0.0.1:1/airflow" in message
     assert "[tencent_vod] inbox_sql_alchemy_conn" in message
 
 
 def test_password_that_the_driver_quotes() -> None:
-    """What a driver repeats of its arguments is masked, and the chain of errors is cut."""
+    """Secrets that a driver quotes from its arguments are masked, and the original error is not chained."""
     message = _raised(f"postgresql+psycopg://user:{QUOTED}@127.0.0.1:1/x?connect_timeout={QUOTED}", InboxError)
     assert "***" in message
 
 
 @pytest.mark.parametrize("url", [f"no url but {PASSWORD}", f"postgresql+psycopg://user:{QUOTED}@host:port/x", ""])
 def test_text_that_is_no_url(url: str) -> None:
-    """A malformed URL is not repeated, for it may hold a password; an example is given."""
+    """A malformed URL is not quoted, because it may hold a password; an example is given."""
     assert "postgresql+psycopg://user:password@host/database" in _raised(url, InboxError)
 
 
@@ -56,12 +56,12 @@ def test_text_that_is_no_url(url: str) -> None:
     ],
 )
 def test_database_that_cannot_be_used(url: str, remedy: str) -> None:
-    """An unknown kind of database, or one whose driver is missing, is refused with the remedy."""
+    """An unsupported kind of database, or one whose driver is missing, is refused with the remedy."""
     assert remedy in _raised(url, InboxError)
 
 
 def test_secrets_in_the_query_are_masked() -> None:
-    """Drivers take passwords in the query as well."""
+    """Passwords in the query of a URL are masked too."""
     database = Database(f"postgresql+psycopg://user@host/x?password={QUOTED}&sslpassword=other&application_name=a")
     assert "s3cret" not in database.url
     assert "other" not in database.url
@@ -70,7 +70,7 @@ def test_secrets_in_the_query_are_masked() -> None:
 
 
 def test_folder_is_made(tmp_path: Path) -> None:
-    """A file in a folder that does not exist yet is no obstacle; nobody but the owner can read it or its journals."""
+    """Missing folders are created; nobody but the owner can read the file or its journals."""
     path = tmp_path / "new" / "folder" / "inbox.db"
     store = InboxStore.open(f"sqlite:///{path}")
     store.receive("queue", [concat_event("Concat-1")], "pull")
@@ -81,14 +81,14 @@ def test_folder_is_made(tmp_path: Path) -> None:
 
 
 def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
-    """Where a file is in the way of the folder, the message says which option to change."""
+    """If a file stands where the folder should be, the message says which option to change."""
     (tmp_path / "file").touch()
     message = _raised(f"sqlite:///{tmp_path / 'file' / 'inbox.db'}", InboxError)
     assert "[tencent_vod] inbox_sql_alchemy_conn" in message
 
 
 def test_file_that_is_no_database(tmp_path: Path) -> None:
-    """Something else under this name is not overwritten."""
+    """A file that is not a SQLite database is not overwritten."""
     path = tmp_path / "inbox.db"
     path.write_bytes(b"something else\n" * 1000)
     assert "not a database" in _raised(f"sqlite:///{path}", InboxError)
@@ -96,7 +96,7 @@ def test_file_that_is_no_database(tmp_path: Path) -> None:
 
 
 def test_read_only_file(tmp_path: Path) -> None:
-    """Reading works; writing is refused for good, with the remedy."""
+    """A read-only file can be read; writing is refused permanently, with the remedy."""
     path = tmp_path / "inbox.db"
     writer = InboxStore.open(f"sqlite:///{path}")
     writer.receive("queue", [concat_event("Concat-1")], "pull")
@@ -111,7 +111,7 @@ def test_read_only_file(tmp_path: Path) -> None:
 
 
 def test_locked_file_is_unavailable(tmp_path: Path) -> None:
-    """A writer that keeps the file longer than we wait is trouble that passes: then everything works again."""
+    """A lock held for longer than the timeout is a transient error; afterwards everything works again."""
     path = tmp_path / "inbox.db"
     store = InboxStore.open(f"sqlite:///{path}?timeout=0.1")
     other = sqlite3.connect(path, isolation_level=None)
@@ -128,7 +128,7 @@ def test_locked_file_is_unavailable(tmp_path: Path) -> None:
 
 
 def test_full_disk_is_unavailable(tmp_path: Path) -> None:
-    """A full disk is trouble that passes; what was committed before is there."""
+    """A full disk is a transient error; what was committed before is intact."""
     store = InboxStore.open(f"sqlite:///{tmp_path / 'inbox.db'}")
     store.receive("queue", [concat_event("Concat-1")], "pull")
     with store._database.engine.connect() as connection:
@@ -141,7 +141,7 @@ def test_full_disk_is_unavailable(tmp_path: Path) -> None:
 
 
 def test_inbox_in_memory() -> None:
-    """For a first look, an inbox needs no file at all."""
+    """An inbox can live in memory, without any file."""
     store = InboxStore.open("sqlite://")
     store.receive("queue", [concat_event("Concat-1")], "pull")
     assert store.find("queue", ["Concat-1"])
@@ -149,7 +149,7 @@ def test_inbox_in_memory() -> None:
 
 
 def test_user_without_rights(postgresql: PostgreSQLServer) -> None:
-    """A user who may not make tables is told so."""
+    """A user without the right to create tables gets an error that says so."""
     url = postgresql.empty()
     postgresql.execute("DROP ROLE IF EXISTS nobody; CREATE ROLE nobody LOGIN")
     message = _raised(url.replace("postgres@", f"nobody:{QUOTED}@"), InboxError)
@@ -157,7 +157,7 @@ def test_user_without_rights(postgresql: PostgreSQLServer) -> None:
 
 
 def test_server_that_only_reads(postgresql: PostgreSQLServer) -> None:
-    """A standby may be promoted: trouble that passes."""
+    """A read-only standby is a transient error, because it may be promoted."""
     url = postgresql.empty()
     message = _raised(f"{url}&options=-cdefault_transaction_read_only%3Don", InboxUnavailableError)
     assert "read-only" in message

@@ -20,7 +20,7 @@ OpenInbox = Callable[..., InboxStore]
 
 
 def test_one_holder_at_a_time(open_inbox: OpenInbox) -> None:
-    """Who asks second does not get it until the first has given it back or let it run out."""
+    """A second holder gets the lease only after the first has released it or let it expire."""
     clock = Clock()
     inbox = open_inbox(clock=clock)
     assert inbox.leases.read(Q) is None
@@ -38,7 +38,7 @@ def test_one_holder_at_a_time(open_inbox: OpenInbox) -> None:
 
 
 def test_a_clock_that_is_set_back(open_inbox: OpenInbox) -> None:
-    """The lease of a holder that died before that keeps nobody out for longer than any lease lasts."""
+    """If the clock is set back, the lease of a dead holder blocks others for no longer than any lease lasts."""
     clock = Clock()
     inbox = open_inbox(clock=clock)
     assert inbox.leases.acquire(Q, "dead", 12)
@@ -48,7 +48,7 @@ def test_a_clock_that_is_set_back(open_inbox: OpenInbox) -> None:
 
 
 def test_who_held_it_last(open_inbox: OpenInbox) -> None:
-    """A lease that was given back still tells who had it, and what he said of himself."""
+    """A released lease still shows its last holder and info."""
     inbox = open_inbox()
     inbox.leases.acquire(Q, "holder", 60, info={"pulls": 1})
     inbox.leases.release(Q, "holder")
@@ -58,7 +58,7 @@ def test_who_held_it_last(open_inbox: OpenInbox) -> None:
 
 
 def test_renewal_keeps_the_beginning(open_inbox: OpenInbox) -> None:
-    """A renewal moves the end; only a lease that had run out begins anew."""
+    """A renewal moves the expiry; only an expired lease gets a new acquisition time."""
     clock = Clock()
     inbox = open_inbox(clock=clock)
     began = clock.now
@@ -75,14 +75,14 @@ def test_renewal_keeps_the_beginning(open_inbox: OpenInbox) -> None:
 
 
 def test_leases_of_queues_are_apart(inbox: InboxStore) -> None:
-    """Each queue has its own."""
+    """Each queue has a lease of its own."""
     assert inbox.leases.acquire("a", "one", 60)
     assert inbox.leases.acquire("b", "two", 60)
     assert not inbox.leases.release("b", "one")
 
 
 def test_database_tells_the_time(inbox: InboxStore) -> None:
-    """Without a clock of its own, a store writes Unix seconds of the database, at the precision of a float."""
+    """Without a clock of its own, a store uses the database's Unix seconds, at the precision of a float."""
     before = time.time()
     inbox.leases.acquire(Q, "holder", 60)
     lease = inbox.leases.read(Q)
@@ -93,7 +93,7 @@ def test_database_tells_the_time(inbox: InboxStore) -> None:
 
 
 def test_half_a_lease_cannot_be_written(inbox_url: str) -> None:
-    """A holder without an end would keep the queue for ever: the database itself refuses."""
+    """The database refuses a holder without an expiry, which would keep the queue for ever."""
     engine = create_engine(inbox_url)
     for half in (
         {"holder": "somebody"},
@@ -109,7 +109,7 @@ def test_half_a_lease_cannot_be_written(inbox_url: str) -> None:
 
 @pytest.mark.parametrize("info", [{"x": "y" * 20_000}, {"x": object()}])
 def test_info_is_small_json(inbox: InboxStore, info: dict[str, object]) -> None:
-    """What is no small JSON is refused by name, and the lease is not taken."""
+    """Info that is too large or cannot be JSON is refused, and the lease is not taken."""
     with pytest.raises(InboxError, match="info of a lease"):
         inbox.leases.acquire(Q, "holder", 60, info=info)
     assert inbox.leases.read(Q) is None
@@ -117,13 +117,13 @@ def test_info_is_small_json(inbox: InboxStore, info: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("holder", ["", "\0", "h" * 256])
 def test_holder_has_a_name(inbox: InboxStore, holder: str) -> None:
-    """A holder that cannot be told from others is refused."""
+    """A holder that is not a valid id is refused."""
     with pytest.raises(InboxError, match="holder"):
         inbox.leases.acquire(Q, holder, 60)
 
 
 def test_every_holder_is_its_own() -> None:
-    """An id of a holder tells the machine and the process, and never comes twice."""
+    """An id of a holder names the machine and the process, and no two are the same."""
     holders = {new_holder() for _ in range(1000)}
     assert len(holders) == 1000
     assert {holder.rpartition(":")[0] for holder in holders} == {f"{socket.gethostname()}:{os.getpid()}"}

@@ -1,4 +1,4 @@
-"""Any mix of what the inbox can do, against dictionaries: the model has no database, no transactions and no chunks."""
+"""Any sequence of calls, compared with a model of dictionaries that has no database, transactions or chunks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ batches = st.lists(st.sampled_from(EVENTS), min_size=1, max_size=8)
 
 
 class InboxModel(RuleBasedStateMachine):
-    """The inbox, and what it should hold."""
+    """The inbox and the model of what it must hold."""
 
     open_url: ClassVar[Callable[[], str]]
     close_url: ClassVar[Callable[[str], None]]
@@ -56,7 +56,7 @@ class InboxModel(RuleBasedStateMachine):
         self.owners: dict[tuple[str, str], str] = {}
 
     def teardown(self) -> None:
-        """Leave nothing open."""
+        """Close everything."""
         for store in self.stores:
             store.close()
         type(self).close_url(self.url)
@@ -70,7 +70,7 @@ class InboxModel(RuleBasedStateMachine):
 
     @rule(queue=queues, events=batches, source=st.sampled_from(("pull", "callback", "reconcile")))
     def receive(self, queue: str, events: list[VodEvent | UnparsedEvent], source: Any) -> None:
-        """Events that are new get positions behind all that ever were; the others are told where the first copy is."""
+        """New events get positions behind all earlier ones; duplicates get the position of the first copy."""
         rows = self.rows[queue]
         last = max([0, *rows, *self.pruned[queue]])
         known = {row["key"]: position for position, row in rows.items()}
@@ -96,7 +96,7 @@ class InboxModel(RuleBasedStateMachine):
 
     @rule(queue=queues, wanted=st.sets(tasks), types=st.sampled_from(TYPES))
     def find(self, queue: str, wanted: set[str], types: set[str] | None) -> None:
-        """The first event that ends a task is found, and nothing for tasks that have none."""
+        """The first event that ends a task is found, and none for tasks that have not ended."""
         expected: dict[str, int] = {}
         for position, row in sorted(self.rows[queue].items()):
             if row["finished"] and row["task"] in wanted and (types is None or row["type"] in types):
@@ -106,7 +106,7 @@ class InboxModel(RuleBasedStateMachine):
 
     @rule(queue=queues, reader=st.sampled_from(READERS), limit=st.integers(1, 5))
     def read_on(self, queue: str, reader: str, limit: int) -> None:
-        """Each reader gets what is behind its last position, in order, whatever the others do."""
+        """Each reader gets the events behind its last position, in order, whatever the others do."""
         last, seen = self.readers[queue, reader]
         expected = sorted(position for position in self.rows[queue] if position > last)[:limit]
         headers = self.store.headers_after(queue, last, limit)
@@ -124,7 +124,7 @@ class InboxModel(RuleBasedStateMachine):
 
     @rule(queue=queues, positions=st.sets(st.integers(1, 5), min_size=1), reader=st.sampled_from(READERS))
     def mark_read(self, queue: str, positions: set[int], reader: str) -> None:
-        """The first reader stays written down."""
+        """The first reader stays recorded."""
         unread = [at for at in positions if at in self.rows[queue] and self.rows[queue][at]["read"] is None]
         assert self.store.mark_read(queue, positions, reader) == len(unread)
         for at in unread:
@@ -132,7 +132,7 @@ class InboxModel(RuleBasedStateMachine):
 
     @rule(age=st.sampled_from((0, 5, 12, 60)), batch=st.integers(1, 3))
     def prune(self, age: float, batch: int) -> None:
-        """What is older goes, read or not; what is not, stays. So do waiters by their deadline."""
+        """Events older than the limit go, read or not, and no others; so do waiters by their deadline."""
         cutoff = self.clock.now - age
         old = [(queue, at) for queue in QUEUES for at, row in self.rows[queue].items() if row["received_at"] < cutoff]
         assert self.store.prune(age, batch=batch) == len(old)
@@ -157,7 +157,7 @@ class InboxModel(RuleBasedStateMachine):
 
     @rule(queue=queues, holder=st.sampled_from(HOLDERS), ttl=st.sampled_from((8, 12)))
     def acquire(self, queue: str, holder: str, ttl: float) -> None:
-        """Free, run out, or one's own: only then a lease can be had."""
+        """A lease can be acquired if it is free, has expired, or is the holder's own."""
         held_by, since, until = self.leases.get(queue, (None, 0.0, 0.0))
         over = until <= self.clock.now
         free = held_by is None or held_by == holder or over
@@ -168,7 +168,7 @@ class InboxModel(RuleBasedStateMachine):
 
     @rule(queue=queues, holder=st.sampled_from(HOLDERS))
     def release(self, queue: str, holder: str) -> None:
-        """Only its holder gives a lease back, once, even one that has run out; who it was stays known."""
+        """Only its holder releases a lease, once, even an expired one; the holder stays readable."""
         held_by, since, until = self.leases.get(queue, (None, 0.0, 0.0))
         held = held_by == holder and until > 0
         assert self.store.leases.release(queue, holder) == held
@@ -185,7 +185,7 @@ class InboxModel(RuleBasedStateMachine):
         owner=st.sampled_from(HOLDERS),
     )
     def wait_for(self, queue: str, ids: set[str], task: str, seconds: float | None, owner: str) -> None:
-        """A waiter that comes again is updated and owned by who added it, and keeps when it first came and was asked about."""
+        """A waiter added again is updated and changes its owner, but keeps `since` and `asked_at`."""
         deadline = None if seconds is None else self.clock.now + seconds
         waiters = [Waiter(each, task, ("ConcatComplete",), f"waiter {each}", deadline) for each in ids]
         self.store.waiters.add(queue, waiters, owner)
@@ -198,7 +198,7 @@ class InboxModel(RuleBasedStateMachine):
 
     @rule(queue=queues, ids=st.sets(st.sampled_from("123")), owner=st.sampled_from(HOLDERS))
     def give_up(self, queue: str, ids: set[str], owner: str) -> None:
-        """Only who added a waiter last removes it."""
+        """Only the owner that added a waiter last can remove it."""
         own = [each for each in ids if (queue, each) in self.waiters and self.owners[queue, each] == owner]
         assert self.store.waiters.remove(queue, ids, owner) == len(own)
         for each in own:
@@ -206,7 +206,7 @@ class InboxModel(RuleBasedStateMachine):
 
     @rule(queue=queues, ids=st.sets(st.sampled_from("123")))
     def ask_vod(self, queue: str, ids: set[str]) -> None:
-        """The waiters that are there are marked, and nothing is made of the others."""
+        """Existing waiters are marked, and unknown ids are ignored."""
         self.store.waiters.mark_asked(queue, ids)
         for each in ids:
             if waiter := self.waiters.get((queue, each)):
@@ -214,7 +214,7 @@ class InboxModel(RuleBasedStateMachine):
 
     @rule(queue=queues, wanted=st.sets(tasks))
     def ask_who_waits(self, queue: str, wanted: set[str]) -> None:
-        """Awaited is what a waiter of this queue waits for whose deadline has not come, and what has been read."""
+        """An event is awaited if it was read, or if its task has a waiter in time or an event that was read."""
         events = {f"key {task}": task for task in wanted} | {
             row["key"]: row["task"] for row in self.rows[queue].values()
         }
@@ -243,7 +243,7 @@ class InboxModel(RuleBasedStateMachine):
 
     @invariant()
     def holds_what_it_should(self) -> None:
-        """Nothing is lost, nothing is there twice, and everything is as it was written down."""
+        """No event is lost or stored twice, and all fields are as written."""
         listed = {
             (each.queue, each.position): (
                 each.key,
@@ -266,7 +266,7 @@ class InboxModel(RuleBasedStateMachine):
 
     @invariant()
     def leases_and_waiters_agree(self) -> None:
-        """The lease has its holder and its times, and every waiter in time is there as it last said."""
+        """The lease has its holder and its times, and every waiter in time is there as last added."""
         for queue in QUEUES:
             lease = self.store.leases.read(queue)
             expected = self.leases.get(queue)
@@ -283,14 +283,14 @@ class InboxModel(RuleBasedStateMachine):
 
     @invariant()
     def readers_saw_all(self) -> None:
-        """What a reader has passed it has seen, unless it was pruned before."""
+        """A reader has seen every event up to its position, unless it was pruned before."""
         for (queue, _), (last, seen) in self.readers.items():
             assert seen == sorted(set(seen))
             assert {at for at in self.rows[queue] if at <= last} <= set(seen)
 
 
 def test_inbox_on_sqlite(sqlite_inbox: Path) -> None:
-    """Whatever comes in whatever order, the inbox in SQLite holds what the model holds."""
+    """Whatever the sequence of calls, the inbox in SQLite holds what the model holds."""
 
     def copy() -> str:
         return f"sqlite:///{shutil.copy(sqlite_inbox, tempfile.mkdtemp(prefix='vod-model-'))}"
@@ -299,7 +299,7 @@ def test_inbox_on_sqlite(sqlite_inbox: Path) -> None:
 
 
 def test_inbox_on_postgresql(postgresql: PostgreSQLServer) -> None:
-    """The same in PostgreSQL."""
+    """Whatever the sequence of calls, the inbox in PostgreSQL holds what the model holds."""
     _check(postgresql.inbox, postgresql.give_back, 6)
 
 

@@ -5,12 +5,12 @@ import time
 from collections.abc import Collection
 from queue import Empty, Queue
 
-from airflow_vod.inbox.dialects import PollingListener
+from airflow_vod.inbox.listeners import PollingListener
 from airflow_vod.inbox.news import News
 
 
 class Announcer:
-    """A listener that hears what a test says, and counts who listens at once."""
+    """A listener that reports what a test announces, and counts the threads that listen at once."""
 
     def __init__(self) -> None:
         self.said: Queue[str | None] = Queue()
@@ -19,7 +19,7 @@ class Announcer:
         self.closed = False
 
     def listen(self, timeout: float, stop: threading.Event | None) -> Collection[str | None]:
-        """Wait for the test to say something."""
+        """Wait for the test to announce something."""
         self.listening += 1
         self.most = max(self.most, self.listening)
         try:
@@ -30,12 +30,12 @@ class Announcer:
             self.listening -= 1
 
     def close(self) -> None:
-        """Remember it."""
+        """Record the call."""
         self.closed = True
 
 
 def test_first_call_says_look() -> None:
-    """A thread that has not looked yet is told to, at once; then it waits in vain until its time is over."""
+    """A thread's first call returns True at once; the next one waits until the timeout."""
     news = News(Announcer)
     assert news.wait("queue", 60)
     began = time.monotonic()
@@ -45,7 +45,7 @@ def test_first_call_says_look() -> None:
 
 
 def test_each_thread_is_told_of_each_queue() -> None:
-    """News of a queue reaches every thread that waits for it, once, and no thread that waits for another."""
+    """News of a queue reaches every thread that waits for it, once, and no thread that waits for another queue."""
     announcer = Announcer()
     news = News(lambda: announcer)
     ready = threading.Barrier(5)
@@ -70,7 +70,7 @@ def test_each_thread_is_told_of_each_queue() -> None:
 
 
 def test_news_of_an_unknown_queue_is_for_everybody() -> None:
-    """After a break nobody knows what was missed, so all look."""
+    """News of an unknown queue, as after a broken connection, reaches waits for every queue."""
     announcer = Announcer()
     news = News(lambda: announcer)
     news.wait("a", 0)
@@ -82,7 +82,7 @@ def test_news_of_an_unknown_queue_is_for_everybody() -> None:
 
 
 def test_news_between_two_waits_is_not_lost() -> None:
-    """What is said while nobody waits is told to the next who does."""
+    """News announced while nobody waits is reported to the next wait."""
     announcer = Announcer()
     news = News(lambda: announcer)
     news.wait("a", 0)
@@ -92,7 +92,7 @@ def test_news_between_two_waits_is_not_lost() -> None:
 
 
 def test_stop_ends_the_wait() -> None:
-    """A thread that is to stop does so within half a second, not at the end of its time."""
+    """Setting `stop` ends a wait within half a second, not at the timeout."""
     news, stop = News(Announcer), threading.Event()
     news.wait("a", 0)
     threading.Timer(0.05, stop.set).start()
@@ -103,7 +103,7 @@ def test_stop_ends_the_wait() -> None:
 
 
 def test_close_ends_all_waits() -> None:
-    """Closing lets every thread go, and gives the listener back."""
+    """Closing ends every wait, and closes the listener."""
     announcer = Announcer()
     news = News(lambda: announcer)
     threads = [threading.Thread(target=lambda: (news.wait("a", 0), news.wait("a", 60))) for _ in range(3)]
@@ -117,7 +117,7 @@ def test_close_ends_all_waits() -> None:
 
 
 def test_polling_tells_which_queue_grew() -> None:
-    """Asking again and again names the queues whose position has changed, and bears with a database that is away."""
+    """Polling reports the queues whose position has changed, and tolerates a database that does not answer."""
     answers: list[dict[str, int] | None] = [{"a": 1}, {"a": 1}, {"a": 1, "b": 1}, None, {"a": 2, "b": 1}]
     listener = PollingListener(lambda: answers.pop(0))
     heard = [list(listener.listen(0, None)) for _ in range(4)]

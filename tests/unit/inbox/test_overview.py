@@ -1,4 +1,4 @@
-"""People can look for outcomes, see what came over time, and let an event come again."""
+"""Outcomes, statistics over time, and replay."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def splice(vod_task_id: str, *codes: int) -> dict:
 
 
 def test_the_outcome_is_stored_and_found(inbox: InboxStore) -> None:
-    """What ended a VOD task is stored with how it ended, what did not without; and each can be asked for."""
+    """An event that ended a VOD task is stored with its outcome, others without; and events can be listed by outcome."""
     good, partly, bad = (parse_event(splice(*each)) for each in (("a", 0), ("b", 0, 4), ("c", 4, 4)))
     events = [good, partly, bad, procedure_event("d", "PROCESSING"), unparsed_event()]
     inbox.receive("q", events, "pull")
@@ -33,7 +33,7 @@ def test_the_outcome_is_stored_and_found(inbox: InboxStore) -> None:
 
 
 def test_failures_are_found_by_their_index(open_inbox: Open, inbox_url: str) -> None:
-    """Who looks for failures among many successes does not read those."""
+    """Listing a few failures among many successes does not read the successes."""
     engine = create_engine(inbox_url)
     statements: list[str] = []
     store = open_inbox()
@@ -49,7 +49,7 @@ def test_failures_are_found_by_their_index(open_inbox: Open, inbox_url: str) -> 
 
 
 def test_history_adds_up(open_inbox: Open) -> None:
-    """Each stretch of time counts what came in it, what failed, and how long events waited for their reader."""
+    """Each slice counts its events and failures, and how long events waited for their reader."""
     clock = Clock()
     store = open_inbox(clock=clock)
     store.receive("q", [concat_event("old")], "pull")
@@ -71,7 +71,7 @@ def test_history_adds_up(open_inbox: Open) -> None:
 
 
 def test_queues_are_named(inbox: InboxStore) -> None:
-    """Every queue of which anything came is named, and no other."""
+    """Every queue that ever received an event is listed, and no other."""
     assert inbox.overview.queues() == []
     inbox.receive("b", [concat_event("1")], "pull")
     inbox.receive("a", [concat_event("1")], "pull")
@@ -79,7 +79,7 @@ def test_queues_are_named(inbox: InboxStore) -> None:
 
 
 def test_a_replayed_event_comes_again(open_inbox: Open) -> None:
-    """It moves to the end of its queue, unread, so that whoever reads on from a position meets it; it stays one event."""
+    """A replayed event moves to the end of its queue, unread, where followers find it; it stays one event."""
     clock = Clock()
     store = open_inbox(clock=clock)
     store.receive("q", [concat_event("a"), concat_event("b")], "pull")
@@ -97,7 +97,7 @@ def test_a_replayed_event_comes_again(open_inbox: Open) -> None:
 
 
 def test_there_is_nothing_to_replay(inbox: InboxStore) -> None:
-    """An event that is not there is not replayed, and no queue comes of it."""
+    """Replaying an event that does not exist returns None and creates no queue."""
     inbox.receive("q", [concat_event("a")], "pull")
     assert inbox.replay("q", 7) is None
     assert inbox.replay("other", 1) is None

@@ -18,12 +18,12 @@ from tests.samples import concat_event
 
 
 def test_migrations_end_at_the_version_of_the_tables() -> None:
-    """The version that a store looks for is the newest of the migrations."""
+    """The version that a store expects is the newest migration."""
     assert ScriptDirectory.from_config(config()).get_heads() == [SCHEMA_VERSION]
 
 
 def _described(url: str) -> dict[str, Any]:
-    """All that the database itself says about the tables."""
+    """Everything the database reports about the tables."""
     engine = create_engine(url)
     look = inspect(engine)
     found = {
@@ -47,7 +47,7 @@ def _described(url: str) -> dict[str, Any]:
 
 
 def test_migrations_make_the_tables_of_the_code(inbox_url: str, empty_url: str) -> None:
-    """An inbox made by the migrations is the one that `tables.py` describes: Alembic and the database see no difference."""
+    """Alembic and the database see no difference between the migrated tables and those of `tables.py`."""
     engine = create_engine(inbox_url)
     with engine.connect() as connection:
         options = {"compare_type": True, "version_table": VERSION_TABLE}
@@ -61,7 +61,7 @@ def test_migrations_make_the_tables_of_the_code(inbox_url: str, empty_url: str) 
 
 
 def test_an_inbox_of_the_first_version_keeps_its_rows(empty_url: str) -> None:
-    """Opening an inbox made by 0001 upgrades it; a waiter in it is intact, owned by nobody, and is taken over as any other."""
+    """Opening an inbox made by 0001 upgrades it; a waiter in it is intact, has no owner, and can be taken over."""
     engine = create_engine(empty_url)
     with engine.begin() as connection:
         upgrade(connection, "0001")
@@ -84,7 +84,7 @@ def test_an_inbox_of_the_first_version_keeps_its_rows(empty_url: str) -> None:
 
 
 def test_open_makes_the_tables_once(empty_url: str) -> None:
-    """The first to open makes the inbox; the next finds it with what is in it."""
+    """Opening creates the tables the first time, and keeps what is in them the next."""
     store = InboxStore.open(empty_url)
     store.receive("queue", [concat_event("Concat-1")], "pull")
     store.close()
@@ -94,7 +94,7 @@ def test_open_makes_the_tables_once(empty_url: str) -> None:
 
 
 def test_open_at_the_newest_version_imports_no_alembic(inbox_url: str) -> None:
-    """A task that opens an inbox pays for migrations only where there is something to migrate."""
+    """Opening an inbox that is up to date does not import Alembic."""
     code = (
         "import sys; from airflow_vod.inbox import InboxStore; InboxStore.open(sys.argv[1]).close(); "
         "print([name for name in sys.modules if name.partition('.')[0] == 'alembic'])"
@@ -104,7 +104,7 @@ def test_open_at_the_newest_version_imports_no_alembic(inbox_url: str) -> None:
 
 
 def test_other_tables_are_left_alone(empty_url: str) -> None:
-    """An inbox may live in a database with tables of others, such as Airflow's, with a version table of their own."""
+    """An inbox can share a database with other tables, such as Airflow's, that have a version table of their own."""
     engine = create_engine(empty_url)
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
@@ -134,7 +134,7 @@ def test_newer_schema_is_refused(inbox_url: str) -> None:
 
 
 def test_failed_migration_leaves_nothing(empty_url: str) -> None:
-    """A migration that fails half-way is undone, so that the next try begins where this one began."""
+    """A migration that fails half-way is rolled back completely, and can be run again."""
     engine = create_engine(empty_url)
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE vod_waiter (in_the_way INTEGER)"))

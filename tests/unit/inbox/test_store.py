@@ -16,7 +16,7 @@ OpenInbox = Callable[..., InboxStore]
 
 
 def test_received_event_is_found_by_its_task(inbox: InboxStore) -> None:
-    """What was received is found by its VOD task id, and reads as the very event that came."""
+    """A received event is found by its VOD task id, and parses to the same event."""
     event = concat_event("Concat-1")
     (received,) = inbox.receive(Q, [event], "pull")
     assert (received.key, received.duplicate) == (event.key, False)
@@ -35,7 +35,7 @@ def test_received_event_is_found_by_its_task(inbox: InboxStore) -> None:
 
 
 def test_second_copy_changes_nothing(inbox: InboxStore) -> None:
-    """A redelivery, also by another road, is answered as a duplicate and leaves no trace."""
+    """A redelivery, also from another source, is reported as a duplicate and leaves no trace."""
     event = concat_event("Concat-1")
     (first,) = inbox.receive(Q, [event], "pull")
     before = inbox.newest(Q)
@@ -46,7 +46,7 @@ def test_second_copy_changes_nothing(inbox: InboxStore) -> None:
 
 
 def test_batch_answers_in_its_order(inbox: InboxStore) -> None:
-    """Each event of a batch gets its own answer, in the order given; a copy inside the batch is a duplicate of the first."""
+    """Each event of a batch gets its own result, in the order given; a copy within the batch is a duplicate."""
     one, two, three = (concat_event(f"Concat-{n}") for n in range(3))
     inbox.receive(Q, [two], "pull")
     received = inbox.receive(Q, [one, two, one, three], "pull")
@@ -57,13 +57,13 @@ def test_batch_answers_in_its_order(inbox: InboxStore) -> None:
 
 
 def test_empty_batch_is_nothing(inbox: InboxStore) -> None:
-    """No events, no rows, no queue."""
+    """Receiving no events creates neither rows nor a queue."""
     assert inbox.receive(Q, [], "pull") == []
     assert inbox.position(Q) == 0
 
 
 def test_batch_of_some_hundreds(inbox: InboxStore) -> None:
-    """A batch larger than one statement takes is stored whole, and found whole."""
+    """A batch larger than one statement can take is stored and found completely."""
     events = [concat_event(f"Concat-{n}") for n in range(1100)]
     assert not any(each.duplicate for each in inbox.receive(Q, events, "pull"))
     assert all(each.duplicate for each in inbox.receive(Q, events, "pull"))
@@ -81,7 +81,7 @@ def test_queues_are_apart(inbox: InboxStore) -> None:
 
 
 def test_find_gives_the_first_finished_event(inbox: InboxStore) -> None:
-    """Steps on the way do not count; of several ends, the earliest does."""
+    """Progress events do not count; of several events that end a task, the earliest does."""
     steps = [procedure_event("1-Procedure-2", "PROCESSING"), procedure_event("1-Procedure-2", "FINISH")]
     later = concat_event("1-Procedure-2")
     inbox.receive(Q, [*steps, later], "pull")
@@ -89,7 +89,7 @@ def test_find_gives_the_first_finished_event(inbox: InboxStore) -> None:
 
 
 def test_find_by_event_type(inbox: InboxStore) -> None:
-    """With types given, only events of these types count."""
+    """If types are given, only events of these types count."""
     events = [procedure_event("task", "FINISH"), concat_event("task")]
     inbox.receive(Q, events, "pull")
     assert inbox.find(Q, ["task"], {"ConcatComplete"})["task"].key == events[1].key
@@ -99,7 +99,7 @@ def test_find_by_event_type(inbox: InboxStore) -> None:
 
 @pytest.mark.parametrize("other", ["concat-a", "Concat-A ", " Concat-A", "Concat-Á", "Concat-A\u200b"])
 def test_ids_compare_exactly(inbox: InboxStore, other: str) -> None:
-    """Neither case, nor accents, nor spaces are overlooked."""
+    """Ids that differ only in case, accents or spaces are different."""
     inbox.receive(Q, [concat_event("Concat-A")], "pull")
     assert inbox.find(Q, [other]) == {}
     assert inbox.newest(vod_task_id=other) == []
@@ -108,7 +108,7 @@ def test_ids_compare_exactly(inbox: InboxStore, other: str) -> None:
 
 @pytest.mark.parametrize("odd", ["", "\0", "a\0b", "\ud800", "x" * 256, "a\nb"])
 def test_impossible_ids_are_not_found(inbox: InboxStore, odd: str) -> None:
-    """An id that cannot be in the inbox is just not there, whatever the database thinks of its characters."""
+    """An id that cannot be stored is not found, and causes no error in any database."""
     inbox.receive(Q, [concat_event("Concat-A")], "pull")
     assert inbox.find(Q, [odd, "Concat-A"]).keys() == {"Concat-A"}
     assert inbox.newest(vod_task_id=odd) == []
@@ -119,19 +119,19 @@ def test_impossible_ids_are_not_found(inbox: InboxStore, odd: str) -> None:
 
 @pytest.mark.parametrize("odd", ["", "\0", "x" * 256, "a\nb"])
 def test_impossible_queues_are_refused(inbox: InboxStore, odd: str) -> None:
-    """A queue's name is ours, so a bad one is a mistake that is named."""
+    """An invalid name of a queue is refused with an error that says so."""
     with pytest.raises(InboxError, match="queue"):
         inbox.receive(odd, [concat_event("Concat-A")], "pull")
 
 
 def test_unknown_source_is_refused(inbox: InboxStore) -> None:
-    """There are three roads into the inbox."""
+    """A source other than the three known ones is refused."""
     with pytest.raises(InboxError, match="callback, pull, reconcile"):
         inbox.receive(Q, [concat_event("Concat-A")], "elsewhere")  # type: ignore[arg-type]
 
 
 def test_unparsed_event_is_kept(inbox: InboxStore) -> None:
-    """What is no event is kept with the reason, is recognised when it comes again, and wakes nobody."""
+    """An unparsed event is kept with the reason, is recognized as a duplicate, and wakes nobody."""
     event = unparsed_event({"EventType": "ConcatComplete"})
     inbox.receive(Q, [event], "callback")
     assert inbox.receive(Q, [event], "callback")[0].duplicate
@@ -167,7 +167,7 @@ def test_untrusted_values_are_stored(inbox: InboxStore, raw: object) -> None:
 
 
 def test_nesting_without_end_is_stored(inbox: InboxStore) -> None:
-    """A body that no encoder can follow is stored as a note of that."""
+    """A body that cannot be encoded is replaced with a note that says so."""
     raw: list[object] = []
     for _ in range(100_000):
         raw = [raw]
@@ -177,7 +177,7 @@ def test_nesting_without_end_is_stored(inbox: InboxStore) -> None:
 
 
 def test_event_that_is_too_large_is_kept_in_part(inbox: InboxStore) -> None:
-    """An event beyond the limit cannot keep the others out: its beginning is kept, with the reason."""
+    """An event beyond the size limit does not block the others: its beginning is kept, with the reason."""
     sample = concat_event("Concat-1")
     huge = VodEvent(
         **{name: getattr(sample, name) for name in VodEvent.__dataclass_fields__ if name != "raw"},
@@ -190,13 +190,13 @@ def test_event_that_is_too_large_is_kept_in_part(inbox: InboxStore) -> None:
 
 
 def test_long_status_is_cut(inbox: InboxStore) -> None:
-    """A status is a word; a longer one does not keep the event out."""
+    """A status that is too long is truncated, and the event is stored."""
     inbox.receive(Q, [procedure_event("task", "S" * 200)], "pull")
     assert inbox.newest()[0].status == "S" * 64
 
 
 def test_headers_after_a_position(inbox: InboxStore) -> None:
-    """Headers come in the order of positions, from behind the one given, as many as asked for."""
+    """Headers come in the order of positions, from behind the given one, up to the limit."""
     positions = [each.position for each in inbox.receive(Q, [concat_event(f"Concat-{n}") for n in range(5)], "pull")]
     assert all(one < two for one, two in pairwise(positions))
     assert inbox.position(Q) == positions[-1]
@@ -207,7 +207,7 @@ def test_headers_after_a_position(inbox: InboxStore) -> None:
 
 
 def test_get_by_position(inbox: InboxStore) -> None:
-    """One event is read by its place."""
+    """An event is read by its queue and position."""
     (received,) = inbox.receive(Q, [concat_event("Concat-1")], "reconcile")
     stored = inbox.get(Q, received.position)
     assert stored is not None
@@ -223,7 +223,7 @@ def _all_pages(inbox: InboxStore, limit: int, queue: str | None = None) -> list[
 
 
 def test_list_is_paged_by_key(open_inbox: OpenInbox) -> None:
-    """Pages are newest first, whole and without overlap, over queues and equal times, while events keep coming."""
+    """Pages are newest first, complete and without overlap, across queues and equal times, while events keep coming."""
     clock = Clock()
     inbox = open_inbox(clock=clock)
     for number in range(12):
@@ -262,7 +262,7 @@ def test_list_filters(inbox: InboxStore) -> None:
 
 
 def test_first_reader_is_kept(open_inbox: OpenInbox) -> None:
-    """Who reads an event first is written down; who comes later is not."""
+    """Only the first reader of an event is recorded."""
     clock = Clock()
     inbox = open_inbox(clock=clock)
     one, two = (
@@ -280,7 +280,7 @@ def test_first_reader_is_kept(open_inbox: OpenInbox) -> None:
 
 
 def test_prune_goes_by_age_alone(open_inbox: OpenInbox) -> None:
-    """Everything older goes, read or unread; nothing younger does; positions go on as if nothing had happened."""
+    """All older events go, read or not, and no newer ones; positions continue as if nothing had happened."""
     clock = Clock()
     inbox = open_inbox(clock=clock)
     old = inbox.receive(Q, [concat_event(f"Concat-{n}") for n in range(25)] + [unparsed_event()], "pull")
@@ -297,7 +297,7 @@ def test_prune_goes_by_age_alone(open_inbox: OpenInbox) -> None:
 
 
 def test_counts(open_inbox: OpenInbox) -> None:
-    """What is there is counted for one queue."""
+    """Counts are those of one queue."""
     clock = Clock()
     inbox = open_inbox(clock=clock)
     assert inbox.counts(Q) == Counts(0, 0, 0, 0, None, None)
@@ -310,7 +310,7 @@ def test_counts(open_inbox: OpenInbox) -> None:
 
 
 def test_text_of_a_store_has_no_password(inbox: InboxStore) -> None:
-    """A store shows where it is."""
+    """The representation of a store shows its URL."""
     assert inbox.url in repr(inbox)
 
 

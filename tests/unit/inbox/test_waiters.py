@@ -14,7 +14,7 @@ OpenInbox = Callable[..., InboxStore]
 
 
 def test_waiters_come_and_go(open_inbox: OpenInbox) -> None:
-    """Who waits is listed, the longest wait first, until removed; both may be said twice."""
+    """Waiters are listed, the longest wait first, until removed; adding and removing can be repeated."""
     clock = Clock()
     inbox = open_inbox(clock=clock)
     one = Waiter("1", "Concat-1", ("ConcatComplete", "EditMediaComplete"), "dag/run/task", clock.now + 60)
@@ -50,7 +50,7 @@ def test_waiter_is_brought_up_to_date(inbox: InboxStore) -> None:
 
 
 def test_only_the_owner_removes_a_waiter(open_inbox: OpenInbox) -> None:
-    """A process that lets go of what another has taken over meanwhile removes nothing; the new owner does."""
+    """A stalled process does not remove a waiter that another one has taken over; the new owner does."""
     stalled, other = open_inbox(), open_inbox()
     stalled.waiters.add(Q, [Waiter("1", "Concat-1"), Waiter("2", "Concat-2")], "stalled")
     other.waiters.add(Q, [Waiter("1", "Concat-1")], "other")
@@ -60,7 +60,7 @@ def test_only_the_owner_removes_a_waiter(open_inbox: OpenInbox) -> None:
 
 
 def test_when_vod_was_asked_is_found_by_the_next_process(open_inbox: OpenInbox) -> None:
-    """Who takes a waiter over reads when VOD was last asked about it, by the database's clock; adding it again keeps that."""
+    """Another process reads when VOD was last asked, by the database's clock; adding the waiter again keeps that."""
     clock = Clock()
     one, other = open_inbox(clock=clock), open_inbox(clock=clock)
     waiters = [Waiter(f"{n:03}", f"Concat-{n}") for n in range(600)]
@@ -76,7 +76,7 @@ def test_when_vod_was_asked_is_found_by_the_next_process(open_inbox: OpenInbox) 
 
 
 def test_awaited_tasks(open_inbox: OpenInbox) -> None:
-    """A task is awaited while somebody in this queue waits for it whose time is not over."""
+    """A task is awaited while it has a waiter in this queue whose deadline has not passed."""
     clock = Clock()
     inbox = open_inbox(clock=clock)
     inbox.waiters.add(
@@ -91,7 +91,7 @@ def test_awaited_tasks(open_inbox: OpenInbox) -> None:
 
 
 def test_a_task_whose_event_was_read_stays_awaited(inbox: InboxStore) -> None:
-    """Who has read an event has waited for it; it counts still when the event is delivered again."""
+    """A task whose event was read stays awaited, so a redelivery counts too."""
     received = inbox.receive(Q, [concat_event("a"), concat_event("b")], "pull")
     inbox.mark_read(Q, [received[0].position], "dag/run/task")
     assert inbox.waiters.awaited(Q, {"key a": "a", "key b": "b"}) == {"key a"}
@@ -99,7 +99,7 @@ def test_a_task_whose_event_was_read_stays_awaited(inbox: InboxStore) -> None:
 
 
 def test_an_event_that_was_read_is_awaited(inbox: InboxStore) -> None:
-    """Who reads events without a task, by what they say, has waited for them."""
+    """An event without a task counts as awaited once it was read."""
     upload = parse_event({"EventType": "NewFileUpload", "FileUploadEvent": {"FileId": "1"}})
     [received] = inbox.receive(Q, [upload], "pull")
     assert inbox.waiters.awaited(Q, {upload.key: None}) == set()
@@ -122,7 +122,7 @@ def test_prune_forgets_waits_long_given_up(open_inbox: OpenInbox) -> None:
 
 
 def test_ten_thousand_waiters(inbox: InboxStore) -> None:
-    """A triggerer that starts with 10,000 waits writes and removes them in few statements."""
+    """10,000 waiters can be added, looked up and removed."""
     waiters = [Waiter(f"{n:05}", f"Concat-{n}", ("ConcatComplete",), "dag/run/task") for n in range(10_000)]
     inbox.waiters.add(Q, waiters, "owner")
     assert len(inbox.waiters.awaited(Q, {waiter.id: waiter.vod_task_id for waiter in waiters})) == 10_000
@@ -130,7 +130,7 @@ def test_ten_thousand_waiters(inbox: InboxStore) -> None:
 
 
 def test_strange_waiters(inbox: InboxStore) -> None:
-    """Text for people and owners is made fit; ids that cannot be ids are refused by name, and nothing is written."""
+    """Odd names and owners are made fit; invalid ids are refused, and nothing is written."""
     inbox.waiters.add(Q, [Waiter("1", None, ("\0",), "dag\0\ud800" + "x" * 5000)], "owner")
     assert inbox.waiters.longest(Q)[0].waiter.startswith("dag")
     odd = "owner\0\ud800" + "x" * 300
