@@ -23,8 +23,8 @@ class Call:
     """0 where the request named none; None where it was refused before that was read."""
     secret_id: str | None
     """None where nobody was recognised."""
-    time: float
-    """Of arrival, Unix seconds."""
+    arrived_at: float
+    """Unix seconds."""
     seconds: float
     """From arrival to answer."""
     outcome: str

@@ -76,12 +76,12 @@ class ManualClock:
             raise ValueError(f"seconds must not be negative, got {seconds!r}: time never runs backwards")
         with self._lock:
             target = self._now + seconds
-            while (due := self._next_due()) is not None and due <= target:
-                self._now = max(self._now, due)
+            while (due_at := self._next_due()) is not None and due_at <= target:
+                self._now = max(self._now, due_at)
                 for follower in self._followers:
                     follower.tick()
             self._now = target
             return target
 
     def _next_due(self) -> float | None:
-        return min((due for f in self._followers if (due := f.next_due()) is not None), default=None)
+        return min((due_at for f in self._followers if (due_at := f.next_due()) is not None), default=None)

@@ -75,7 +75,7 @@ class Fault:
         """Its name without arguments."""
         return self.text.partition(":")[0]
 
-    def instead(self) -> Answer | None:
+    def replacement(self) -> Answer | None:
         """:return: the answer that is given without doing anything; None where the call is carried out."""
         if self.name == "error":
             _, code, message = self.text.split(":", 2)
@@ -108,7 +108,7 @@ class Fired:
 
     action: str
     fault: str
-    time: float
+    fired_at: float
     """Unix seconds."""
 
 

@@ -32,6 +32,11 @@ class Request:
     """As it stands in the URL, without the question mark."""
     path: str = "/"
 
+    @property
+    def action(self) -> str:
+        """The action that it names; empty without one."""
+        return self.headers.get("x-tc-action", "")
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Entry:
     """One thing that is to happen; `cancel` makes it not happen."""
 
-    due: float
+    due_at: float
     _run: Callable[[], None] | None
 
     @property
@@ -64,7 +64,7 @@ class Schedule:
         """
         entry = Entry(self.now() + seconds, run)
         self._count += 1
-        heapq.heappush(self._heap, (entry.due, self._count, entry))
+        heapq.heappush(self._heap, (entry.due_at, self._count, entry))
         if self._heap[0][2] is entry:
             self.on_earlier()
         return entry
@@ -77,5 +77,5 @@ class Schedule:
 
     def run(self) -> None:
         """Let everything happen that is due by now."""
-        while (due := self.next_due()) is not None and due <= self.now():
+        while (due_at := self.next_due()) is not None and due_at <= self.now():
             heapq.heappop(self._heap)[2].fire()

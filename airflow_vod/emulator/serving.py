@@ -127,9 +127,9 @@ class _Alarm:
 
     def _set(self) -> None:
         self.stop()
-        due = self._api.next_due()
-        if due is not None:
-            self._handle = self._loop.call_later(max(0.0, due - self._clock.now()), self._ring)
+        due_at = self._api.next_due()
+        if due_at is not None:
+            self._handle = self._loop.call_later(max(0.0, due_at - self._clock.now()), self._ring)
 
     def _ring(self) -> None:
         self._api.tick()

@@ -361,7 +361,7 @@ def test_an_application_that_does_not_exist_is_refused():
     assert (
         Local(sub_app_ids=[7], unknown_sub_app="InvalidParameterValue").error("PullEvents") == "InvalidParameterValue"
     )
-    with pytest.raises(ValueError, match="no application 8; there are \\[7\\]"):
+    with pytest.raises(ValueError, match="no application 8; existing ones: \\[7\\]"):
         vod.publish("A", sub_app_id=8)
 
 
@@ -467,4 +467,4 @@ def test_calls_are_logged():
         ("ConfirmEvents", 7, SECRET_ID, "ok", 2, 0.0),
         ("PullEvents", None, None, "fault:throttled", 0, 0.0),
     ]
-    assert [c.time for c in vod.api.calls][1] == 1_700_000_005.0
+    assert [c.arrived_at for c in vod.api.calls][1] == 1_700_000_005.0

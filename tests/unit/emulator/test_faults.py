@@ -17,7 +17,7 @@ def test_each_fault_meets_one_call_in_order():
     assert [f and f.text for f in met] == ["drop_response", "internal_error"]
     assert faults.pending == {"ConfirmEvents": ["throttled"], "PullEvents": ["slow:2"]}
     assert faults.take("DescribeEventsState", 3.0) is None
-    assert [(line.action, line.fault, line.time) for line in faults.ledger] == [
+    assert [(line.action, line.fault, line.fired_at) for line in faults.ledger] == [
         ("ConfirmEvents", "drop_response", 1.0),
         ("ConfirmEvents", "internal_error", 2.0),
     ]
@@ -40,7 +40,7 @@ def test_every_fault_changes_something():
     plain = Answer(b'{"Response":{}}')
     for name in NAMES:
         fault = Fault(name.replace("SECONDS", "1.5").replace("CODE:MESSAGE", "Some.Code:some: text"))
-        assert fault.instead() is not None or fault.spoil(plain) != plain or name == "expire_handles", name
+        assert fault.replacement() is not None or fault.spoil(plain) != plain or name == "expire_handles", name
 
 
 def test_chaos_repeats_itself_with_its_seed():
@@ -52,7 +52,7 @@ def test_chaos_repeats_itself_with_its_seed():
         for number in range(1000):
             faults.take("PullEvents", number)
             faults.take("ConfirmEvents", number)
-        return [f"{line.time}{line.fault}" for line in faults.ledger if line.action == "PullEvents"]
+        return [f"{line.fired_at}{line.fault}" for line in faults.ledger if line.action == "PullEvents"]
 
     first = run(7)
     assert first == run(7) != run(8)
