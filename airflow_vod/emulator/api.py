@@ -205,9 +205,9 @@ class VodApi:
         action = find_action(request)
         exchange.secret_id = self._admission.authenticate(request, self.wall_clock())
         self._admission.authorize(exchange.secret_id, request, self.schedule.now())
-        params = read(request, action.parameters, action.required)
-        exchange.sub_app_id = params.get("SubAppId", 0)
-        app = self._application_of_call(params.get("SubAppId", 0), lists_error=action.lists_sub_app_error)
+        params = read(request, action.parameters)
+        exchange.sub_app_id = params.sub_app_id
+        app = self._application_of_call(params.sub_app_id, lists_error=action.lists_sub_app_error)
         if exchange.fault is not None and exchange.fault.name == "expire_handles" and request.action != "PullEvents":
             app.queue.expire_handles()
         action.run(app, params, exchange)

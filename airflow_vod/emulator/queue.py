@@ -134,7 +134,7 @@ class EventQueue:
             poll.end_of_hold.cancel()
         return True
 
-    def good(self, handle: str) -> bool:
+    def valid(self, handle: str) -> bool:
         """:return: whether this handle can confirm its event now."""
         message = self._by_handle.get(handle)
         return message is not None and message.hidden_until is not None and self._schedule.now() < message.hidden_until
@@ -147,7 +147,7 @@ class EventQueue:
         """
         bad = []
         for handle in handles:
-            if not self.good(handle):
+            if not self.valid(handle):
                 bad.append(handle)
                 continue
             self._remove(self._by_handle[handle])

@@ -18,6 +18,7 @@ from airflow_vod.emulator import Emulator, EmulatorOptions, ManualClock
 from airflow_vod.emulator.actions import ACTIONS
 from airflow_vod.emulator.content import ALWAYS_PRESENT
 from airflow_vod.emulator.editing import running, succeeded
+from airflow_vod.emulator.parameters import EditMedia
 from airflow_vod.emulator.tasks import ALWAYS_PRESENT as TASK_FIELDS
 
 
@@ -99,8 +100,8 @@ def test_every_action_parses_without_a_difference(vod: Emulator, method: str):
     else:
         seen.add("EditMedia")
         task_id = "t"
-        detail = running("t", EDIT)
-        vod.add_task("t", detail=succeeded(detail, EDIT, 0))
+        detail = running("t", EditMedia.model_validate(EDIT))
+        vod.add_task("t", detail=succeeded(detail, EditMedia.model_validate(EDIT), 0))
     events = check("PullEvents").EventSet
     assert events[0].ConcatCompleteEvent.FileInfoSet[0].FileUrl == "http://x/f0.mp4"
     if method == "POST":
@@ -135,7 +136,8 @@ def test_the_fields_served_as_null_are_the_schema_s():
 def test_the_parameters_are_the_schema_s():
     """No action has a parameter that the SDK's request lacks, nor lacks one."""
     for name, action in ACTIONS.items():
-        assert set(action.parameters) == set(getattr(models, f"{name}Request")()._serialize(allow_none=True)), name
+        ours = {field.alias for field in action.parameters.model_fields.values()}
+        assert ours == set(getattr(models, f"{name}Request")()._serialize(allow_none=True)), name
 
 
 @pytest.mark.parametrize(("empty", "expected"), [("null", None), ("list", [])])
