@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -142,8 +145,6 @@ def test_only_a_timeout_makes_it_come_again(receiver: Receiver, start: Start) ->
 
 def test_three_tries_after_timeouts(start: Start) -> None:
     """Where nobody answers in time, it is posted three times, then given up."""
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         vod = start(notification_url=f"http://127.0.0.1:{deaf.getsockname()[1]}/", push_timeout=0.05)
         vod.publish(EVENT)
@@ -156,7 +157,63 @@ def test_nobody_there(start: Start) -> None:
     vod = start(notification_url="http://127.0.0.1:1/")
     vod.publish(EVENT)
     vod.wait_until(lambda: len(vod.callbacks) == 1)
-    assert vod.callbacks[0].outcome == "ConnectionRefusedError"
+    assert vod.callbacks[0].outcome == "ConnectError"
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (b"HTTP/1.1 204 No Content\r\n\r\n", "204"),
+        (b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", "302"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nthe rest never comes", "200"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 300_000 + b"\r\n\r\n", "RemoteProtocolError"),
+        (b"SSH-2.0-OpenSSH_9.9\r\n\r\n", "RemoteProtocolError"),
+    ],
+    ids=["no content", "redirect", "body that never ends", "large head", "other protocol"],
+)
+def test_only_the_status_counts(start: Start, monkeypatch: pytest.MonkeyPatch, answer: bytes, outcome: str) -> None:
+    """One request on one connection: no redirect is followed, no proxy asked, no body awaited, no large head read."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        vod = start(notification_url=f"http://127.0.0.1:{server.getsockname()[1]}/hook?a=1", push_timeout=20)
+        vod.publish(EVENT)
+        connection, _ = server.accept()
+        with connection:
+            received = b""
+            while not received.endswith(b"}"):
+                received += connection.recv(65536)
+            with suppress(OSError):  # it may hang up before all of the answer is sent
+                connection.sendall(answer)
+            vod.wait_until(lambda: len(vod.callbacks) == 1)
+    head = received.split(b"\r\n\r\n")[0].lower()
+    assert head.startswith(b"post /hook?a=1 http/1.1\r\n")
+    assert b"connection: close" in head
+    assert (vod.callbacks[0].outcome, vod.callbacks[0].tries) == (outcome, 1)
+
+
+def test_certificates_are_verified(start: Start) -> None:
+    """A server without TLS, and any whose certificate the system does not trust, gets no callback."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        vod = start(notification_url=f"https://127.0.0.1:{server.getsockname()[1]}/", push_timeout=20)
+        vod.publish(EVENT)
+        connection, _ = server.accept()
+        with connection:
+            hello = connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            vod.wait_until(lambda: len(vod.callbacks) == 1)
+    assert hello[0] == 22  # a TLS handshake
+    assert vod.callbacks[0].outcome == "ConnectError"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://", "ftp://127.0.0.1/", "http://127.0.0.1:99999/", "http://[", "http://" + "a" * 300]
+)
+def test_a_url_that_cannot_be_used(start: Start, url: str) -> None:
+    """It is recorded as an error, and stops nothing."""
+    vod = start(notification_url=url)
+    vod.publish(EVENT)
+    vod.wait_until(lambda: len(vod.callbacks) == 1)
+    assert not vod.callbacks[0].accepted
 
 
 def test_configured_by_the_api(receiver: Receiver, start: Start) -> None:
@@ -174,9 +231,6 @@ def test_configured_by_the_api(receiver: Receiver, start: Start) -> None:
 
 def test_stopping_breaks_posts_off(start: Start) -> None:
     """A post that nobody answers does not hold the server up."""
-    import socket
-    import time
-
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         vod = start(notification_url=f"http://127.0.0.1:{deaf.getsockname()[1]}/")
         vod.publish(EVENT)
