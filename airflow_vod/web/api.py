@@ -2,7 +2,7 @@
 
 Invariants: all of it reads the inbox, but for the replay; no answer grows beyond a page; and the content of an event, which
 strangers wrote, leaves as a text inside JSON, never as markup. Every open page asks every few seconds: what has to go through
-many events is counted once for all of them (see `answers`).
+many events is counted once for all of them (see `cache`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field
 from airflow_vod.events.types import EVENT_TYPES
 from airflow_vod.inbox.lines import header_of, line_of
 from airflow_vod.inbox.values import is_id
-from airflow_vod.web.answers import Answers
+from airflow_vod.web.cache import SlowResults
 
 if TYPE_CHECKING:
     from airflow_vod.inbox import InboxStore, StoredEvent
@@ -74,7 +74,7 @@ class EventsApi:
 
     def __init__(self, inbox: Callable[[], InboxStore]) -> None:
         self._inbox = inbox
-        self._answers = Answers()
+        self._results = SlowResults()
 
     def events(self, page: Annotated[Page, Query()]) -> dict[str, Any]:
         """List events, newest first."""
@@ -106,7 +106,7 @@ class EventsApi:
     def queues(self) -> dict[str, Any]:
         """Tell how each queue is doing: who pulls it, since when, and how much there is."""
         store = self._inbox()
-        health = self._answers.get("queues", lambda: [_health(store, queue) for queue in store.overview.queues()])
+        health = self._results.get("queues", lambda: [_health(store, queue) for queue in store.overview.queues()])
         return {"now": time.time(), "queues": health, "event_types": sorted(EVENT_TYPES)}
 
     def history(
@@ -116,7 +116,7 @@ class EventsApi:
         if queue is not None and not is_id(queue):
             raise HTTPException(404, "There is no such queue.")
         store = self._inbox()
-        slices = self._answers.get(
+        slices = self._results.get(
             (queue, hours), lambda: store.overview.history(queue, seconds=hours * 3600, slices=_SLICES)
         )
         return {"now": time.time(), "hours": hours, "slices": [asdict(each) for each in slices]}

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_vod.tencent.settings import VodSettings
 from airflow_vod.web import connections as module
-from airflow_vod.web.connections import FRESH, FRESH_UNKNOWN, Connections, read_settings
+from airflow_vod.web.connections import TTL, TTL_UNUSABLE, Connections, read_settings
 from tests.samples import Clock
 
 GOOD = VodSettings(sub_app_id=1)
@@ -28,16 +28,16 @@ class Source:
 
 
 async def test_believed_for_a_short_time() -> None:
-    """A change, a removal too, is known after `FRESH` seconds; until then nobody is asked again."""
+    """A change, a removal too, is known after `TTL` seconds; until then nobody is asked again."""
     source, clock = Source(one=GOOD), Clock()
     connections = Connections(source, clock)
     assert [await connections.settings("one") for _ in range(3)] == [GOOD] * 3
     assert source.asked == ["one"]
     source.known.clear()
-    clock.now += FRESH
+    clock.now += TTL
     assert await connections.settings("one") is None
     source.known["one"] = GOOD
-    clock.now += FRESH_UNKNOWN
+    clock.now += TTL_UNUSABLE
     assert await connections.settings("one") == GOOD
 
 
@@ -47,7 +47,7 @@ async def test_read_ahead_of_time() -> None:
     connections = Connections(source, clock)
     await connections.settings("one")
     source.known["one"] = VodSettings(sub_app_id=2)
-    clock.now += FRESH / 2 + 1
+    clock.now += TTL / 2 + 1
     assert await connections.settings("one") == GOOD
     await asyncio.gather(*connections._reading.values())
     assert await connections.settings("one") == VodSettings(sub_app_id=2)
@@ -64,12 +64,12 @@ async def test_one_reads_for_a_crowd() -> None:
 
 async def test_strangers_fill_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many names are asked for, a bounded number is kept; impossible ones are not even looked up."""
-    monkeypatch.setattr(module, "_MOST", 3)
+    monkeypatch.setattr(module, "_MAX_CONNECTIONS", 3)
     source = Source()
     connections = Connections(source, Clock())
     for number in range(10):
         assert await connections.settings(f"c{number}") is None
-    assert len(connections._known) == 3
+    assert len(connections._cache) == 3
     for name in ("", "a b", "é", "../x", "x" * 251):
         assert await connections.settings(name) is None
     assert len(source.asked) == 10
