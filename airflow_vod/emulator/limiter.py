@@ -1,6 +1,6 @@
 """The API's rate limit.
 
-Invariant: no window of one second admits more requests than the limit.
+Invariant: no window of one second, as the class defines it, admits more requests than the limit.
 """
 
 from __future__ import annotations

@@ -135,7 +135,7 @@ def test_only_the_newest_handle_confirms(bench: Bench):
 
 def test_earlier_handles_may_stay_good():
     """The other answer to an open question: any handle of a delivered event confirms it."""
-    bench = Bench(older_handles_stay_good=True)
+    bench = Bench(older_handles_stay_valid=True)
     bench.publish("a")
     old = bench.take()["a"]
     bench.clock.advance(30)
@@ -203,7 +203,7 @@ def test_expired_handles_let_the_events_come_back_at_once(bench: Bench):
 
 def test_the_end_of_an_earlier_delivery_does_not_end_a_later_one():
     """Each delivery hides the event for its own 30 s, also where earlier handles stay good."""
-    bench = Bench(older_handles_stay_good=True)
+    bench = Bench(older_handles_stay_valid=True)
     bench.publish("a")
     bench.take()
     bench.clock.advance(10)
