@@ -44,7 +44,7 @@ def app(inbox: InboxStore) -> FastAPI:
 @pytest.fixture
 async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """Somebody who may do everything."""
-    app.dependency_overrides = {access.may_read: lambda: None, access.may_replay: lambda: None}
+    app.dependency_overrides = {access.require_read: lambda: None, access.require_edit: lambda: None}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://airflow") as http:
         yield http
 

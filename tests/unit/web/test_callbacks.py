@@ -54,7 +54,7 @@ class Broken:
 def client(inbox: Callable[[], Any], now: float = NOW) -> httpx.AsyncClient:
     """The whole application, without a server."""
     app = create_app(
-        connections=Connections(SETTINGS.get), intake=Intake(inbox, patience=60), inbox=inbox, clock=lambda: now
+        connections=Connections(SETTINGS.get), intake=Intake(inbox, timeout=60), inbox=inbox, clock=lambda: now
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=True)
     return httpx.AsyncClient(transport=transport, base_url="http://airflow/callbacks")
@@ -141,7 +141,7 @@ async def test_refusals_are_told_to_who_operates_airflow(
     counted: list[str] = []
     monkeypatch.setattr(metrics, "count", lambda name, **tags: counted.append(tags["reason"]))
     reasons = {
-        "/unknown": "there is no such connection",
+        "/unknown": "the connection does not exist",
         "/open": "neither callback_sign_key nor callback_token",
         "/token/wrong": "its token is missing or wrong",
         "/signed": "it is not signed",
@@ -149,13 +149,13 @@ async def test_refusals_are_told_to_who_operates_airflow(
     for path in reasons:
         await http.post(path, json=EVENT)
     await http.post("/signed", json=EVENT | TAMPERED)
-    told = [record.getMessage() for record in caplog.records if "was refused" in record.getMessage()]
+    told = [record.getMessage() for record in caplog.records if "was rejected" in record.getMessage()]
     assert len(told) == len(counted) == 5
-    for line, words in zip(told, [*reasons.values(), "its signature is wrong or too old"], strict=True):
+    for line, words in zip(told, [*reasons.values(), "its signature is wrong or has expired"], strict=True):
         assert words in line
     for _ in range(50):
         await http.post("/signed", json=EVENT)
-    assert sum("was refused" in record.getMessage() for record in caplog.records) < 20
+    assert sum("was rejected" in record.getMessage() for record in caplog.records) < 20
     assert len(counted) == 55
 
 

@@ -56,7 +56,7 @@ async def begun(inbox: SlowInbox) -> None:
 async def test_those_that_come_meanwhile_share_the_next_commit() -> None:
     """One commit at a time, and all that came during it in the next."""
     inbox: Any = SlowInbox()
-    intake = Intake(lambda: inbox, patience=60)
+    intake = Intake(lambda: inbox, timeout=60)
     first = start(intake, "a")
     await begun(inbox)
     rest = start(intake, "b", "c", "d")
@@ -70,10 +70,10 @@ async def test_those_that_come_meanwhile_share_the_next_commit() -> None:
 
 async def test_groups_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A flood is cut into groups, in the order in which it came."""
-    monkeypatch.setattr(module, "GROUP", 2)
+    monkeypatch.setattr(module, "MAX_GROUP", 2)
     inbox: Any = SlowInbox()
     inbox.leave.release(10)
-    await asyncio.gather(*start(Intake(lambda: inbox, patience=60), *"abcde"))
+    await asyncio.gather(*start(Intake(lambda: inbox, timeout=60), *"abcde"))
     assert inbox.commits == [["a", "b"], ["c", "d"], ["e"]]
 
 
@@ -81,7 +81,7 @@ async def test_one_that_is_refused_keeps_nobody_out() -> None:
     """Where a group is refused, each is tried alone, and only the culprit fails."""
     inbox: Any = SlowInbox(refused=["b"])
     inbox.leave.release(10)
-    results = await asyncio.gather(*start(Intake(lambda: inbox, patience=60), *"abc"), return_exceptions=True)
+    results = await asyncio.gather(*start(Intake(lambda: inbox, timeout=60), *"abc"), return_exceptions=True)
     assert [isinstance(result, InboxError) for result in results] == [False, True, False]
     assert inbox.commits == [["a"], ["c"]]
 
@@ -91,7 +91,7 @@ async def test_a_database_that_is_down_fails_all_at_once() -> None:
     inbox: Any = SlowInbox()
     inbox.error = InboxUnavailableError("down")
     inbox.leave.release(10)
-    results = await asyncio.gather(*start(Intake(lambda: inbox, patience=60), *"abc"), return_exceptions=True)
+    results = await asyncio.gather(*start(Intake(lambda: inbox, timeout=60), *"abc"), return_exceptions=True)
     assert all(isinstance(result, InboxUnavailableError) for result in results)
     assert inbox.begun.acquire(blocking=False)
     assert not inbox.begun.acquire(blocking=False)
@@ -100,24 +100,24 @@ async def test_a_database_that_is_down_fails_all_at_once() -> None:
 async def test_who_waits_too_long_is_told_so() -> None:
     """The sender hears in its time that nothing is sure; the commit goes on, and harms nobody."""
     inbox: Any = SlowInbox()
-    intake = Intake(lambda: inbox, patience=0.05)
+    intake = Intake(lambda: inbox, timeout=0.05)
     with pytest.raises(InboxUnavailableError, match="slow"):
         await intake.receive("q", concat_event("a"))
     inbox.leave.release(2)
-    await Intake(lambda: inbox, patience=60).receive("q", concat_event("b"))
+    await Intake(lambda: inbox, timeout=60).receive("q", concat_event("b"))
     assert ["b"] in inbox.commits
 
 
 async def test_a_flood_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits is bounded; who comes on top is told to come again."""
-    monkeypatch.setattr(module, "MOST_WAITING", 2)
+    monkeypatch.setattr(module, "MAX_WAITING", 2)
     inbox: Any = SlowInbox()
-    intake = Intake(lambda: inbox, patience=60)
+    intake = Intake(lambda: inbox, timeout=60)
     first = start(intake, "a")
     await begun(inbox)
     waiting = start(intake, "b", "c")
     await asyncio.sleep(0)
-    with pytest.raises(InboxUnavailableError, match="More"):
+    with pytest.raises(InboxUnavailableError, match="faster"):
         await intake.receive("q", concat_event("d"))
     inbox.leave.release(5)
     await asyncio.gather(*first, *waiting)
@@ -126,7 +126,7 @@ async def test_a_flood_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_queues_do_not_wait_for_each_other() -> None:
     """Each queue has its own row of commits."""
     inbox: Any = SlowInbox()
-    intake = Intake(lambda: inbox, patience=60)
+    intake = Intake(lambda: inbox, timeout=60)
     tasks = start(intake, "a") + start(intake, "b", queue="other")
     await begun(inbox)
     await begun(inbox)

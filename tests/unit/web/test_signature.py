@@ -23,7 +23,7 @@ def test_it_is_md5_of_key_and_expiry() -> None:
 
 def test_case_of_the_digits_does_not_matter() -> None:
     """Hexadecimal digits may be written either way."""
-    assert is_genuine([Claim(GOOD.sign.upper(), GOOD.expires)], KEY, NOW)
+    assert is_genuine([Claim(GOOD.sign.upper(), GOOD.expires_at)], KEY, NOW)
 
 
 @pytest.mark.parametrize(
@@ -32,8 +32,8 @@ def test_case_of_the_digits_does_not_matter() -> None:
         [],
         [None, None, None],
         [Claim(GOOD.sign, "1800000601")],
-        [Claim("0" * 32, GOOD.expires)],
-        [Claim(sign("another", GOOD.expires), GOOD.expires)],
+        [Claim("0" * 32, GOOD.expires_at)],
+        [Claim(sign("another", GOOD.expires_at), GOOD.expires_at)],
         [Claim(sign(KEY, "1799999999"), "1799999999")],
         [Claim(sign(KEY, ""), "0")],
     ],
