@@ -6,7 +6,7 @@ from airflow_vod.emulator.calls import Call, Calls
 
 
 def test_the_log_keeps_the_newest_and_counts_all():
-    """Old calls fall out of the log, but not out of the counters."""
+    """Old calls are dropped from the log, but not from the counters."""
     calls = Calls(kept=2)
     for number, (action, outcome) in enumerate([("PullEvents", "ok"), ("PullEvents", "InternalError"), ("X", "ok")]):
         calls.add(Call(action, 0, "AKID", float(number), 0.0, outcome))

@@ -92,7 +92,7 @@ def test_the_first_mistake_is_reported(body: bytes, name: str):
 
 
 def test_a_query_is_read_like_a_body():
-    """GET flattens lists and objects; they come out as JSON would have said it."""
+    """Lists and objects flattened by GET are read as if they came in JSON."""
     query = "SubAppId=5&EventHandles.1=b&EventHandles.0=a&FileInfos.0.FileId=f&TaskId="
     assert given(Request("GET", {}, query=query)) == {
         "SubAppId": 5,
@@ -115,5 +115,5 @@ def test_a_query_is_read_like_a_body():
     ids=lambda query: query[:40],
 )
 def test_a_wrong_query_is_refused(query: str):
-    """A contradiction, a number that is none, and one that nobody can parse."""
+    """Contradictions, malformed numbers and excessive sizes are refused rather than crash."""
     assert refusal(Request("GET", {}, query=query))[0] == "InvalidParameter"

@@ -1,4 +1,4 @@
-"""Slow results are computed once for all who ask meanwhile and for a while after; quick ones are always computed anew."""
+"""Slow results are shared and cached for a while; quick ones are always computed anew."""
 
 from __future__ import annotations
 
