@@ -1,10 +1,10 @@
-"""Fixtures for offline DAG tests, found by pytest wherever this package is installed.
+"""Pytest fixtures for offline DAG tests, available wherever this package is installed.
 
     def test_dag(vod_conn):
         vod_conn.publish_concat("Concat-1", files=["http://example.com/f0.mp4"])
         ...  # dag.test(): tasks with vod_conn_id="vod_default" talk to the emulator
 
-Invariant: this module costs nothing until a fixture is used, because pytest imports it in every project.
+Invariant: importing this module is cheap until a fixture is used, because pytest imports it in every project.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def vod_emulator_options() -> EmulatorOptions:
-    """Options of `vod_emulator`; define a fixture of this name to choose others.
+    """Options of `vod_emulator`; override this fixture to choose others.
 
-    Pulls are held for less than VOD's 5 s by default, so that no test waits for the end of one.
+    By default pulls are held for less than VOD's 5 s, so that tests do not have to wait for them.
     """
     from airflow_vod.emulator import EmulatorOptions
 
@@ -33,7 +33,7 @@ def vod_emulator_options() -> EmulatorOptions:
 
 @pytest.fixture
 def vod_emulator(vod_emulator_options: EmulatorOptions) -> Iterator[Emulator]:
-    """A local VOD API of its own for one test."""
+    """A local VOD API for one test."""
     from airflow_vod.emulator import Emulator
 
     with Emulator(options=vod_emulator_options) as vod:
@@ -42,12 +42,12 @@ def vod_emulator(vod_emulator_options: EmulatorOptions) -> Iterator[Emulator]:
 
 @pytest.fixture
 def vod_conn(vod_emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Emulator]:
-    """The same, with the Airflow connection ``vod_default`` set to it and an inbox of its own."""
+    """The same, with the Airflow connection ``vod_default`` pointing to it, and a separate inbox."""
     from airflow_vod.waiting.watch import watches
 
     monkeypatch.setenv("AIRFLOW_CONN_VOD_DEFAULT", vod_emulator.airflow_connection())
     monkeypatch.setenv("AIRFLOW__TENCENT_VOD__INBOX_SQL_ALCHEMY_CONN", f"sqlite:///{tmp_path / 'vod_inbox.db'}")
     yield vod_emulator
-    for watch in watches():  # nothing that waited in this test meets the next one
+    for watch in watches():  # nothing that waits in this test leaks into the next one
         watch.end()
         watch.join()

@@ -77,7 +77,7 @@ class Emulation:
 
     def calls(self) -> list[tuple[str, float]]:
         """:return: action and time of arrival of each call so far."""
-        return [(call.action, call.time) for call in self._emulator.calls]
+        return [(call.action, call.arrived_at) for call in self._emulator.calls]
 
     def _publish(self, vod_task_id: str) -> None:
         url = f"http://example.com/{vod_task_id}"

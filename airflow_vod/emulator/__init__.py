@@ -6,8 +6,8 @@
         vod.publish_concat("Concat-1", files=["http://example.com/f0.mp4"])
         ...  # point any client at vod.endpoint with vod.secret_id and vod.secret_key
 
-Invariants: the emulator stands alone (nothing of Airflow and nothing of the rest of this package is imported), and importing
-this package loads no web server: names are resolved when they are first asked for.
+Invariants: the emulator is self-contained (it imports neither Airflow nor the rest of this package), and importing it is cheap:
+names are resolved on first access, and the web server is loaded on start.
 """
 
 from __future__ import annotations

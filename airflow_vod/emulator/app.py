@@ -1,6 +1,6 @@
-"""The emulator's HTTP surface: the VOD API at ``/``, and a control surface below ``/_emulator`` (see `control`).
+"""The emulator's HTTP interface: the VOD API at ``/``, and a control API below ``/_emulator`` (see `control`).
 
-Invariant: no handler blocks the loop, and none outlives its connection.
+Invariant: no handler blocks the event loop, and none outlives its connection.
 """
 
 from __future__ import annotations
@@ -29,13 +29,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_BODY = 10 * 1024 * 1024
-"""Bytes (Tencent Cloud API 3.0: a signed POST may have 10 MB)."""
+"""Bytes (Tencent Cloud API 3.0: a signed POST is limited to 10 MB)."""
 
 
 def create_app(api: VodApi, endpoint: ApiEndpoint) -> Starlette:
-    """:param api: the state.
-    :param endpoint: what serves the VOD API.
-    :return: the whole HTTP surface.
+    """Build the application.
+
+    :param api: the state.
+    :param endpoint: serves the VOD API.
+    :return: all routes of the emulator.
     """
     control = Control(api)
     return Starlette(
@@ -53,7 +55,7 @@ def create_app(api: VodApi, endpoint: ApiEndpoint) -> Starlette:
 
 
 class ApiEndpoint:
-    """Carries requests to the core and its answers back.
+    """Passes requests to the core, and its answers back.
 
     :param api: the state.
     :param hang_up: closes the connection of a request.
@@ -76,55 +78,55 @@ class ApiEndpoint:
         try:
             await self._serve(_request(scope, body), client, scope, send)
         finally:
-            client.forget()
+            client.unwatch()
 
     def close(self) -> None:
-        """Abandon every held call: the server stops."""
+        """Abandon all held calls, because the server stops."""
         for exchange in list(self._held):
             self._api.abandon(exchange)
         self._held.clear()
 
     async def _serve(self, request: Request, client: _Client, scope: Scope, send: Send) -> None:
-        way = self._api.options.rtt / 2
-        if not await self._pass(way, client):
+        one_way = self._api.options.rtt / 2
+        if not await self._sleep(one_way, client):
             return
         answer = await self._answer(request, client)
-        if answer is None or not await self._pass(way + answer.delay, client):
+        if answer is None or not await self._sleep(one_way + answer.delay, client):
             return
         if answer.cut != 0:
             await _respond(answer, send)
         if answer.cut is not None:
             self._hang_up(scope)
-            await client.gone()
+            await client.disconnected()
 
     async def _answer(self, request: Request, client: _Client) -> Answer | None:
-        """:return: the core's answer; None when the client went before it came."""
+        """:return: the core's answer; None when the client disconnected first."""
         later: Later[Answer] = Later()
         exchange = self._api.handle(request, later.set)
         if later.done:
             return later.value
         self._held.add(exchange)
-        answer = await client.unless_gone(later)
+        answer = await client.unless_disconnected(later)
         if answer is None:
             self._api.disconnect(exchange)
         if not exchange.open:
             self._held.discard(exchange)
         return answer
 
-    async def _pass(self, seconds: float, client: _Client) -> bool:
-        """Let time pass on the emulator's clock.
+    async def _sleep(self, seconds: float, client: _Client) -> bool:
+        """Sleep by the emulator's clock.
 
-        :return: False when the client went meanwhile.
+        :return: False when the client disconnected meanwhile.
         """
         if seconds <= 0:
             return True
         later: Later[bool] = Later()
         self._api.after(seconds, lambda: later.set(True))
-        return await client.unless_gone(later) is not None
+        return await client.unless_disconnected(later) is not None
 
 
 class Later(Generic[T]):
-    """A value that any thread may set once, for one task that waits for it."""
+    """A value that any thread can set once, for a task of this loop that waits for it."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -133,16 +135,16 @@ class Later(Generic[T]):
 
     @property
     def done(self) -> bool:
-        """Whether the value is there."""
+        """Whether the value is set."""
         return self.future.done()
 
     @property
     def value(self) -> T:
-        """The value."""
+        """The value; only once it is set."""
         return self.future.result()
 
     def set(self, value: T) -> None:
-        """Set the value; ignored when nobody can wait for it any more."""
+        """Set the value; ignored once it is set or the loop is closed."""
         if threading.get_ident() == self._thread:
             self._set(value)
             return
@@ -155,39 +157,39 @@ class Later(Generic[T]):
 
 
 class _Client:
-    """The other end of a connection, watched only while something is waited for."""
+    """The client of a connection, watched for a disconnect only while a handler waits."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
-        self._leaving: asyncio.Task[None] | None = None
+        self._disconnect: asyncio.Task[None] | None = None
 
-    async def unless_gone(self, later: Later[T]) -> T | None:
-        """:return: the value; None when the client went first."""
-        leaving = self._watch()
-        await asyncio.wait((later.future, leaving), return_when=asyncio.FIRST_COMPLETED)
+    async def unless_disconnected(self, later: Later[T]) -> T | None:
+        """:return: the value; None when the client disconnected first."""
+        disconnect = self._watch()
+        await asyncio.wait((later.future, disconnect), return_when=asyncio.FIRST_COMPLETED)
         return later.value if later.done else None
 
-    async def gone(self) -> None:
+    async def disconnected(self) -> None:
         """Wait until the connection is closed."""
         await self._watch()
 
-    def forget(self) -> None:
-        """Stop to watch."""
-        if self._leaving is not None:
-            self._leaving.cancel()
+    def unwatch(self) -> None:
+        """Stop watching."""
+        if self._disconnect is not None:
+            self._disconnect.cancel()
 
     def _watch(self) -> asyncio.Task[None]:
-        if self._leaving is None:
-            self._leaving = asyncio.get_running_loop().create_task(self._leave())
-        return self._leaving
+        if self._disconnect is None:
+            self._disconnect = asyncio.get_running_loop().create_task(self._wait_for_disconnect())
+        return self._disconnect
 
-    async def _leave(self) -> None:
+    async def _wait_for_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
 
 async def _read_body(receive: Receive) -> bytes | None:
-    """:return: the body, or a little more than `MAX_BODY` of it; None when the client went."""
+    """:return: the body, or as much of it as exceeds `MAX_BODY`; None when the client disconnected."""
     parts: list[bytes] = []
     size = 0
     while True:

@@ -1,7 +1,6 @@
 """One VOD application (a SubAppId): its queue, its event configuration and its tasks, isolated from all others.
 
-Invariant: an event published in PULL mode goes into the queue, one published in PUSH mode to the callback URL: the modes are
-exclusive.
+Invariant: an event published in PULL mode goes to the queue, one published in PUSH mode to the callback URL, never to both.
 
 Source: VOD API 2018-07-17, SubAppId; "sub-applications behave like separate VOD accounts".
 """
@@ -10,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
+
+from pydantic.alias_generators import to_pascal
 
 from airflow_vod.emulator import editing
 from airflow_vod.emulator.content import event_body
@@ -21,16 +22,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airflow_vod.emulator.options import EmulatorOptions
+    from airflow_vod.emulator.parameters import EditMedia
     from airflow_vod.emulator.queue import QueueCounts
     from airflow_vod.emulator.schedule import Schedule
 
 SESSION_MEMORY = 3 * 86400.0
-"""Seconds in which a ``SessionId`` may not come again (EditMedia's request text; its result text says 7 days)."""
+"""Seconds during which a ``SessionId`` must not be reused (EditMedia's request text; its result text says 7 days)."""
 
 
 @dataclass(slots=True)
 class EventConfig:
-    """How an application is told of events; the field names are the API's, in our spelling."""
+    """How an application is notified of events; the field names are the API's, in snake case."""
 
     mode: str
     notification_url: str = ""
@@ -40,19 +42,17 @@ class EventConfig:
     sign_key: str = ""
 
     def describe(self) -> dict[str, str]:
-        """:return: the members of DescribeEventConfig's answer; the key for signing callbacks is never shown."""
-        named = {"".join(word.capitalize() for word in name.split("_")): value for name, value in asdict(self).items()}
-        del named["SignKey"]
-        return named
+        """:return: the members of DescribeEventConfig's answer; the key that signs callbacks is never shown."""
+        return {to_pascal(name): value for name, value in asdict(self).items() if name != "sign_key"}
 
 
 class Application:
-    """State of one SubAppId. Not thread-safe: whoever owns it holds a lock.
+    """State of one SubAppId. Not thread-safe: its owner holds a lock.
 
     :param sub_app_id: 0 for the primary application.
-    :param schedule: tells the time and calls back.
+    :param schedule: the emulator's time.
     :param options: of the emulator.
-    :param push: makes the callbacks of an event.
+    :param push: sends the callbacks of an event.
     """
 
     def __init__(
@@ -65,19 +65,20 @@ class Application:
         self.sub_app_id = sub_app_id
         self.options = options
         self.queue = EventQueue(schedule, options)
-        self.silence = EventQueue(schedule, options)
-        """A queue that nothing ever comes into: what is pulled from in PUSH mode."""
+        self.empty_queue = EventQueue(schedule, options)
+        """Never gets an event: stands in for the queue in PUSH mode."""
         self.config = EventConfig(options.mode, options.notification_url, sign_key=options.sign_key)
         self.tasks = Tasks(schedule, options.task_lookback)
         self.edit_failure = options.edit_failure
         self.pushed = 0
         self._schedule = schedule
         self._push = push
-        self._sessions: dict[str, float] = {}
-        self._state: tuple[float, int] | None = None
+        self._session_used_at: dict[str, float] = {}
+        self._events_to_pull = 0
+        self._counted_at: float | None = None
 
     def publish(self, event: Mapping[str, Any]) -> None:
-        """Let an event happen.
+        """Publish an event.
 
         :param event: as an item of ``EventSet``, without handle.
         """
@@ -88,24 +89,24 @@ class Application:
         self.queue.publish(event_body(event, null_fields=self.options.null_fields))
 
     def counts(self) -> QueueCounts:
-        """:return: the queue's numbers."""
+        """:return: the queue's counts."""
         return self.queue.counts(self.pushed)
 
     def events_to_pull(self) -> int:
-        """:return: what DescribeEventsState says: the number of visible events, as it was a while ago."""
+        """:return: the answer of DescribeEventsState: the number of visible events, `state_staleness` seconds old at most."""
         now = self._schedule.now()
-        if self._state is None or now - self._state[0] >= self.options.state_staleness:
-            self._state = (now, self.queue.counts().visible)
-        return self._state[1]
+        if self._counted_at is None or now - self._counted_at >= self.options.state_staleness:
+            self._counted_at, self._events_to_pull = now, self.queue.counts().visible
+        return self._events_to_pull
 
-    def submit_edit(self, params: Mapping[str, Any]) -> str:
-        """Start an EditMedia task, which ends by itself and announces it.
+    def submit_edit(self, params: EditMedia) -> str:
+        """Start an EditMedia task, which ends by itself and publishes its event.
 
         :param params: of the call.
         :return: its VOD task id.
-        :raises ApiError: when the SessionId was there before.
+        :raises ApiError: when the SessionId was used before.
         """
-        self._remember_session(params.get("SessionId"))
+        self._remember_session(params.session_id)
         now = self._schedule.now()
         vod_task_id = editing.new_task_id(self.sub_app_id)
         detail = editing.running(vod_task_id, params)
@@ -120,10 +121,10 @@ class Application:
         task.status, task.detail, task.finished_at = "FINISH", detail, self._schedule.now()
         self.publish({"EventType": "EditMediaComplete", "EditMediaCompleteEvent": detail})
 
-    def _remember_session(self, session_id: str | None) -> None:
+    def _remember_session(self, session_id: str) -> None:
         if not session_id:
             return
         now = self._schedule.now()
-        if now - self._sessions.get(session_id, float("-inf")) < SESSION_MEMORY:
+        if now - self._session_used_at.get(session_id, float("-inf")) < SESSION_MEMORY:
             raise ApiError("InvalidParameterValue.SessionId", "The session id was used before.")
-        self._sessions[session_id] = now
+        self._session_used_at[session_id] = now

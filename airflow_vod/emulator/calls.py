@@ -1,6 +1,7 @@
 """The log of calls.
 
-Invariant: every request that named an action stands here once, when it was answered; the log is bounded, the counters are exact.
+Invariant: every request that names an action is logged exactly once, when it is answered or abandoned; the log is bounded, the
+counters are exact.
 """
 
 from __future__ import annotations
@@ -16,29 +17,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request and what came of it."""
+    """One request and its outcome."""
 
     action: str
     sub_app_id: int | None
-    """0 where the request named none; None where it was refused before that was read."""
+    """0 if the request named none; None if it was refused before its parameters were read."""
     secret_id: str | None
-    """None where nobody was recognised."""
-    time: float
-    """Of arrival, Unix seconds."""
+    """None if the caller was not authenticated."""
+    arrived_at: float
+    """Unix seconds."""
     seconds: float
     """From arrival to answer."""
     outcome: str
-    """``ok``, the error code, or ``fault:`` and the fault."""
+    """``ok``, the error code, ``abandoned``, or ``fault:`` and the fault."""
     events: int = 0
-    """Events delivered by PullEvents; handles given to ConfirmEvents."""
+    """Events delivered by PullEvents, or handles given to ConfirmEvents."""
     disconnected: bool = False
-    """Whether the client was seen to leave before the answer."""
+    """Whether the client disconnected before the answer."""
 
 
 class Calls:
-    """The newest calls, oldest first. Safe to use from any thread: iterating takes a copy.
+    """The newest calls, oldest first. Thread-safe: iteration is over a copy.
 
-    :param kept: how many calls are kept.
+    :param kept: maximum number of calls to keep.
     """
 
     def __init__(self, kept: int) -> None:
@@ -47,17 +48,20 @@ class Calls:
         self._lock = threading.Lock()
 
     def add(self, call: Call) -> None:
-        """Log a call."""
+        """Log a call.
+
+        :param call: once it is answered or abandoned.
+        """
         with self._lock:
             self._calls.append(call)
             self._counts[call.action, call.outcome] += 1
 
     def count(self, action: str | None = None, outcome: str | None = None) -> int:
-        """Count calls, those too that the log no longer keeps.
+        """Count calls, including those that the log no longer keeps.
 
-        :param action: of this action only.
-        :param outcome: with this outcome only.
-        :return: how many.
+        :param action: count only this action.
+        :param outcome: count only this outcome.
+        :return: number of calls.
         """
         with self._lock:
             return sum(n for (a, o), n in self._counts.items() if action in (None, a) and outcome in (None, o))

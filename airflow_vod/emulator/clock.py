@@ -1,6 +1,6 @@
-"""The time that the emulator lives by.
+"""The emulator's time.
 
-Invariant: time never runs backwards, and nothing in the emulator's core asks the machine for the time but `SystemClock`.
+Invariant: time never runs backwards, and within the emulator's core only `SystemClock` reads the machine's clock.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the time."""
+    """A source of time."""
 
     def now(self) -> float:
         """:return: Unix seconds."""
@@ -19,19 +19,19 @@ class Clock(Protocol):
 
 
 class Follower(Protocol):
-    """Has things to do at certain times, and lets a `ManualClock` tell it that they have come."""
+    """Has scheduled entries, and is told by a `ManualClock` when to run them."""
 
     def next_due(self) -> float | None:
-        """:return: when the next thing is due, in Unix seconds; None when nothing is planned."""
+        """:return: when the next entry is due, Unix seconds; None when there is none."""
         ...
 
     def tick(self) -> None:
-        """Do all that is due now."""
+        """Run everything that is due."""
         ...
 
 
 class SystemClock:
-    """The machine's time, immune to its being set: a wall clock read once, moved on by the monotonic one."""
+    """The machine's time, unaffected by adjustments: the wall clock is read once and advanced by the monotonic one."""
 
     def __init__(self) -> None:
         self._origin = time.time() - time.monotonic()
@@ -42,11 +42,11 @@ class SystemClock:
 
 
 class ManualClock:
-    """A clock that stands still until a test moves it.
+    """A clock that stands still until a test advances it.
 
-    Whatever is due on the way happens in order, each thing at its own time, before `advance` returns.
+    Entries that become due run in order, each at its own time, before `advance` returns.
 
-    :param start: Unix seconds; the machine's time when left out.
+    :param start: Unix seconds; by default the machine's time.
     """
 
     def __init__(self, start: float | None = None) -> None:
@@ -59,29 +59,29 @@ class ManualClock:
         return self._now
 
     def follow(self, follower: Follower) -> None:
-        """Let somebody be told whenever this clock is moved.
+        """Notify a follower whenever this clock advances.
 
-        :param follower: told in the thread that calls `advance`.
+        :param follower: called in the thread that calls `advance`.
         """
         self._followers.append(follower)
 
     def advance(self, seconds: float) -> float:
-        """Move the time on.
+        """Advance the time.
 
-        :param seconds: how far; not negative.
-        :return: the new time, in Unix seconds.
-        :raises ValueError: when asked to go back.
+        :param seconds: not negative.
+        :return: the new time, Unix seconds.
+        :raises ValueError: when `seconds` is negative.
         """
         if seconds < 0:
             raise ValueError(f"seconds must not be negative, got {seconds!r}: time never runs backwards")
         with self._lock:
             target = self._now + seconds
-            while (due := self._next_due()) is not None and due <= target:
-                self._now = max(self._now, due)
+            while (due_at := self._next_due()) is not None and due_at <= target:
+                self._now = max(self._now, due_at)
                 for follower in self._followers:
                     follower.tick()
             self._now = target
             return target
 
     def _next_due(self) -> float | None:
-        return min((due for f in self._followers if (due := f.next_due()) is not None), default=None)
+        return min((due_at for f in self._followers if (due_at := f.next_due()) is not None), default=None)

@@ -1,7 +1,7 @@
-"""EventContent: what one event says, as the queue hands it out.
+"""EventContent: one event in JSON, as the queue delivers it.
 
-Invariant: a published event is served as it was given, key by key; only its handle is made here, and, where asked for, the
-nulls of the payload fields that do not apply.
+Invariant: a published event is served key by key as it was given; only its handle is added and, optionally, nulls for the
+payload fields that do not apply.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ ALWAYS_PRESENT = (
     "PersistenceCompleteEvent",
     "ComplexAdaptiveDynamicStreamingCompleteEvent",
 )
-"""Payload fields that the schema calls nullable and always present; newer ones may be absent.
+"""Payload fields that the schema describes as nullable and always present; newer ones may be absent.
 Source: VOD API 2018-07-17, EventContent."""
 
 
 def to_json(value: Any) -> bytes:
-    """Write JSON as the service does: compact, UTF-8, nothing escaped without need.
+    """Serialize JSON as the service does: compact, in UTF-8, with minimal escaping.
 
     :param value: JSON primitives.
-    :return: UTF-8. Lone surrogates, which UTF-8 cannot hold, are escaped.
+    :return: UTF-8; lone surrogates, which UTF-8 cannot encode, are escaped.
     """
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
@@ -59,10 +59,10 @@ def to_json(value: Any) -> bytes:
 
 
 def event_body(event: Mapping[str, Any], *, null_fields: bool) -> bytes:
-    """Write an event as the queue keeps it.
+    """Serialize an event for the queue.
 
-    :param event: as an item of ``EventSet``; an ``EventHandle`` is left out.
-    :param null_fields: whether to add a null for every payload field that is always present.
+    :param event: as an item of ``EventSet``; an ``EventHandle`` is dropped.
+    :param null_fields: whether to add null for every payload field that is always present.
     :return: one JSON object in UTF-8.
     """
     nulls = dict.fromkeys(ALWAYS_PRESENT) if null_fields else {}
@@ -74,7 +74,9 @@ def event_body(event: Mapping[str, Any], *, null_fields: bool) -> bytes:
 
 
 def with_handle(handle: str, body: bytes) -> bytes:
-    """:param handle: plain ASCII.
+    """Add a handle to a serialized event.
+
+    :param handle: plain ASCII.
     :param body: one JSON object.
     :return: the object with the handle as its first member.
     """
@@ -83,11 +85,11 @@ def with_handle(handle: str, body: bytes) -> bytes:
 
 
 def concat_complete(vod_task_id: str, files: Iterable[str | Mapping[str, Any]]) -> dict[str, Any]:
-    """Make a ConcatComplete event (VOD API 2018-07-17, ConcatTask2017).
+    """Build a ConcatComplete event (VOD API 2018-07-17, ConcatTask2017).
 
     :param vod_task_id: of the splice.
-    :param files: URLs, or mappings with any of ``ErrCode``, ``Message``, ``FileId``, ``FileUrl`` and ``FileType``. From a URL
-        alone, the type is its suffix, and the file id a number made from it.
+    :param files: URLs, or mappings with any of ``ErrCode``, ``Message``, ``FileId``, ``FileUrl`` and ``FileType``. For a
+        plain URL, the type is its suffix and the file id is derived from it.
     :return: the event, without handle.
     """
     items = [_concat_file({"FileUrl": file} if isinstance(file, str) else file) for file in files]
@@ -108,7 +110,9 @@ def _concat_file(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def file_id(seed: str) -> str:
-    """:param seed: anything.
-    :return: a file id of the vendor's shape (20 digits), always the same for the same seed.
+    """Derive a file id.
+
+    :param seed: any string.
+    :return: a file id in the vendor's format (20 digits), always the same for the same seed.
     """
     return f"{10**19 + int.from_bytes(sha256(seed.encode()).digest()[:7]):020d}"

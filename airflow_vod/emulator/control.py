@@ -1,4 +1,4 @@
-"""The control surface: what other processes and shell users can do with a running emulator.
+"""The control API, for other processes and shell users.
 
     POST   /_emulator/publish  {"event": {...}, "sub_app_id": 0}, or {"events": [{...}, ...]},
                                or, for a splice, {"vod_task_id": "...", "files": ["http://..."]}
@@ -6,12 +6,12 @@
     POST   /_emulator/faults   {"script": {"ConfirmEvents": ["drop_response"]}},
                                or {"chaos": {"seed": 1, "odds": {"internal_error": 0.1}, "actions": ["PullEvents"]}}
     GET    /_emulator/faults   {"pending": ..., "ledger": [...]}
-    DELETE /_emulator/faults   forgets what is still to come
+    DELETE /_emulator/faults   removes faults that have not fired
     GET    /_emulator/calls    {"counters": ..., "calls": [...]}, newest last; ?limit=100
     GET    /_emulator/queues   SubAppId to counts
 
-Invariant: a mistake is answered with HTTP 400 and its reason, and changes nothing. No credentials are asked for: the emulator
-is to be bound to the local machine.
+Invariant: an invalid request is answered with HTTP 400 and the reason, and changes nothing. There is no authentication: bind the
+emulator to the local machine only.
 """
 
 from __future__ import annotations
@@ -36,8 +36,10 @@ if TYPE_CHECKING:
 
 
 def explained(handler: Handler) -> Handler:
-    """:param handler: of the control surface.
-    :return: the same, but a mistake in the request is answered with HTTP 400 and the reason.
+    """Answer invalid requests with HTTP 400 and the reason.
+
+    :param handler: of the control API; raises for an invalid request.
+    :return: the wrapped handler.
     """
 
     @functools.wraps(handler)
@@ -51,7 +53,7 @@ def explained(handler: Handler) -> Handler:
 
 
 class Control:
-    """The control surface, for other processes and for shell users.
+    """The handlers of the control API.
 
     :param api: the state.
     """
@@ -61,7 +63,7 @@ class Control:
 
     @explained
     async def publish(self, request: HttpRequest) -> JSONResponse:
-        """Let events happen."""
+        """Publish events."""
         given = await _json_object(request)
         events = list(given.get("events") or ())
         if "event" in given:
@@ -83,7 +85,7 @@ class Control:
 
     @explained
     async def add_faults(self, request: HttpRequest) -> JSONResponse:
-        """Script faults, or throw dice."""
+        """Script faults, or make them random."""
         given = await _json_object(request)
         if "chaos" in given:
             self._api.faults.chaos(**given["chaos"])
@@ -92,25 +94,25 @@ class Control:
         return await self.show_faults(request)
 
     async def show_faults(self, request: HttpRequest) -> JSONResponse:
-        """Show what is to come and what fired."""
+        """Return faults that have not fired yet, and those that have."""
         faults = self._api.faults
-        ledger = [asdict(line) for line in faults.ledger.copy()]
+        ledger = [asdict(fired) for fired in faults.ledger.copy()]
         return JSONResponse({"pending": faults.pending, "ledger": ledger})
 
     async def clear_faults(self, request: HttpRequest) -> JSONResponse:
-        """Forget what is still to come."""
+        """Remove faults that have not fired yet."""
         self._api.faults.clear()
         return await self.show_faults(request)
 
     @explained
     async def calls(self, request: HttpRequest) -> JSONResponse:
-        """Show the newest calls and the counters."""
+        """Return the newest calls and the counters."""
         limit = int(request.query_params.get("limit", "100"))
         newest = list(self._api.calls)[-limit:] if limit > 0 else []
         return JSONResponse({"counters": self._api.calls.counters, "calls": [asdict(call) for call in newest]})
 
     async def queues(self, request: HttpRequest) -> JSONResponse:
-        """Show the numbers of every queue that was used."""
+        """Return the counts of every queue used so far."""
         ids = self._api.sub_app_ids()
         return JSONResponse({str(sub_app_id): asdict(self._api.counts(sub_app_id)) for sub_app_id in ids})
 

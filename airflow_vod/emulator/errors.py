@@ -1,17 +1,17 @@
-"""The refusals that the VOD API knows, as values.
+"""The errors of the VOD API.
 
-Invariant: every code here is one that the vendor documents (VOD API 2018-07-17, error code lists of the actions, and the
-common error codes of Tencent Cloud API 3.0). Texts are ours, but for ``no event``, which running code has seen.
+Invariant: every code is documented by the vendor (VOD API 2018-07-17, error code lists of the actions, and the common error
+codes of Tencent Cloud API 3.0). The messages are ours, except ``no event``, which the real service has been seen to send.
 """
 
 from __future__ import annotations
 
 
 class ApiError(Exception):
-    """A refusal: HTTP 200 with ``Response.Error``.
+    """An error answer: HTTP 200 with ``Response.Error``.
 
     :param code: such as ``InvalidParameterValue``.
-    :param message: text for people.
+    :param message: human-readable.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -21,23 +21,23 @@ class ApiError(Exception):
 
 
 def missing(name: str) -> ApiError:
-    """:param name: the parameter that is needed.
-    :return: the refusal.
+    """:param name: the required parameter.
+    :return: MissingParameter.
     """
     return ApiError("MissingParameter", f"The request is missing a required parameter `{name}`.")
 
 
 def unknown(name: str) -> ApiError:
-    """:param name: the parameter that the action does not have.
-    :return: the refusal.
+    """:param name: a parameter that the action does not have.
+    :return: UnknownParameter.
     """
     return ApiError("UnknownParameter", f"The parameter `{name}` is not recognized.")
 
 
 def wrong_type(name: str, wanted: str) -> ApiError:
     """:param name: the parameter.
-    :param wanted: what it should be.
-    :return: the refusal.
+    :param wanted: the type that it should have.
+    :return: InvalidParameter.
     """
     return ApiError("InvalidParameter", f"The value type of parameter `{name}` is not valid, it should be {wanted}.")
 
@@ -45,6 +45,6 @@ def wrong_type(name: str, wanted: str) -> ApiError:
 def bad_value(name: str, why: str) -> ApiError:
     """:param name: the parameter.
     :param why: what is wrong with its value.
-    :return: the refusal.
+    :return: InvalidParameterValue.
     """
     return ApiError("InvalidParameterValue", f"The value of parameter `{name}` is not valid: {why}.")

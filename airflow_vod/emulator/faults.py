@@ -1,24 +1,24 @@
-"""Faults as scripts, and a ledger of what fired.
+"""Fault injection: scripted or random faults, and a ledger of those that fired.
 
-Invariants: a scripted fault is consumed by exactly one call, in the order of the script; whatever fired stands in the ledger;
-the same seed meets the same calls with the same faults.
+Invariants: a scripted fault hits exactly one call, in the order of the script; every fault that fires is in the ledger; the same
+seed hits the same sequence of calls with the same faults.
 
 The faults:
     internal_error      InternalError, nothing is done
     throttled           RequestLimitExceeded, nothing is done
     auth_failure        AuthFailure.SignatureFailure, nothing is done
     unauthorized        UnauthorizedOperation, nothing is done
-    error:CODE:MESSAGE  any other refusal, nothing is done
+    error:CODE:MESSAGE  any other error, nothing is done
     http_500            HTTP 500, nothing is done
     http_502_html       a gateway's HTML with HTTP 502, nothing is done
     html_200            a proxy's page with HTTP 200, nothing is done
     drop_request        the connection closes, nothing is done
     drop_response       done, but the connection closes without an answer
     truncate            done, but the connection closes after half of the body
-    slow:SECONDS        done, but the answer comes late
+    slow:SECONDS        done, but the answer is delayed
     charset             done, but answered as ``application/json; charset=utf-8``
     garbage_json        done, but the body is not JSON
-    expire_handles      every handle of the queue dies: before the call, or, for PullEvents, right after it
+    expire_handles      handles expire: all of the queue before the call, or, for PullEvents, those that it delivers
 """
 
 from __future__ import annotations
@@ -53,13 +53,14 @@ _REFUSED = {
 }
 _AFTER = frozenset({"drop_response", "truncate", "charset", "garbage_json", "expire_handles"})
 NAMES = frozenset({*_INSTEAD, *_REFUSED, *_AFTER, "slow:SECONDS", "error:CODE:MESSAGE"})
-"""Every fault there is."""
+"""All faults."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One fault, as written in a script.
 
+    :param text: such as ``drop_response`` or ``slow:0.5``.
     :raises ValueError: when there is no such fault.
     """
 
@@ -68,15 +69,15 @@ class Fault:
     def __post_init__(self) -> None:
         known = self.text in _INSTEAD or self.text in _REFUSED or self.text in _AFTER
         if not known and not re.fullmatch(r"slow:\d+(\.\d+)?|error:[\w.]+:.*", self.text, re.DOTALL):
-            raise ValueError(f"no such fault: {self.text!r}; there are {', '.join(sorted(NAMES))}")
+            raise ValueError(f"no such fault: {self.text!r}; valid ones: {', '.join(sorted(NAMES))}")
 
     @property
     def name(self) -> str:
         """Its name without arguments."""
         return self.text.partition(":")[0]
 
-    def instead(self) -> Answer | None:
-        """:return: the answer that is given without doing anything; None where the call is carried out."""
+    def replacement(self) -> Answer | None:
+        """:return: the answer sent instead of carrying the call out; None when it is carried out."""
         if self.name == "error":
             _, code, message = self.text.split(":", 2)
             return refusal(ApiError(code, message))
@@ -85,8 +86,10 @@ class Fault:
         return _INSTEAD.get(self.text)
 
     def spoil(self, answer: Answer) -> Answer:
-        """:param answer: to a call that was carried out.
-        :return: what is sent instead.
+        """Apply the fault to an answer.
+
+        :param answer: to a call that was carried out.
+        :return: the answer to send instead.
         """
         match self.name:
             case "drop_response":
@@ -104,29 +107,29 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """One line of the ledger."""
+    """One entry of the ledger."""
 
     action: str
     fault: str
-    time: float
+    fired_at: float
     """Unix seconds."""
 
 
 class Faults:
-    """The scripts, the dice and the ledger. Safe to use from any thread."""
+    """Scripted faults, random faults and the ledger. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._scripts: dict[str, deque[Fault]] = {}
-        self._dice: tuple[Random, list[tuple[Fault, float]], frozenset[str] | None] | None = None
+        self._random: tuple[Random, list[tuple[Fault, float]], frozenset[str] | None] | None = None
         self.ledger: list[Fired] = []
-        """What fired, in order."""
+        """Faults that fired, in order."""
 
     def script(self, scripts: Mapping[str, Sequence[str] | str]) -> None:
-        """Add faults to come.
+        """Queue faults.
 
-        :param scripts: action to faults, each of which meets one call; appended to what is still to come.
-        :raises ValueError: when there is no such fault; nothing is added then.
+        :param scripts: action to faults, each of which hits one call; appended to those that have not fired yet.
+        :raises ValueError: when there is no such fault; nothing is queued then.
         """
         parsed = {
             action: [Fault(f) for f in ([faults] if isinstance(faults, str) else faults)]
@@ -137,60 +140,60 @@ class Faults:
                 self._scripts.setdefault(action, deque()).extend(faults)
 
     def chaos(self, seed: int, odds: Mapping[str, float], actions: Iterable[str] | None = None) -> None:
-        """Throw dice at every call that no script meets.
+        """Hit calls that no script applies to with random faults.
 
-        :param seed: of the dice.
-        :param odds: fault to probability; together at most 1.
-        :param actions: that are met; all when left out.
-        :raises ValueError: when there is no such fault, or the odds are impossible.
+        :param seed: of the random numbers.
+        :param odds: fault to probability; at most 1 in total.
+        :param actions: to hit; all by default.
+        :raises ValueError: when there is no such fault, or a probability is not valid.
         """
         if any(p < 0 for p in odds.values()) or sum(odds.values()) > 1 + 1e-9:
             raise ValueError(f"probabilities must not be negative and add up to at most 1, got {dict(odds)!r}")
         chosen = None if actions is None else frozenset(actions)
         parsed = [(Fault(name), p) for name, p in odds.items()]
         with self._lock:
-            self._dice = (Random(seed), parsed, chosen)  # noqa: S311 - dice, not keys
+            self._random = (Random(seed), parsed, chosen)  # noqa: S311 - not for cryptography
 
     def clear(self) -> None:
-        """Forget what is still to come; the ledger stays."""
+        """Remove faults that have not fired yet; the ledger is kept."""
         with self._lock:
             self._scripts.clear()
-            self._dice = None
+            self._random = None
 
     @property
     def pending(self) -> dict[str, list[str]]:
-        """Scripted faults that no call has met yet."""
+        """Scripted faults that have not fired yet, by action."""
         with self._lock:
             return {action: [f.text for f in faults] for action, faults in self._scripts.items() if faults}
 
     def fired(self) -> Counter[tuple[str, str]]:
-        """:return: how often which fault fired, by action and fault."""
-        return Counter((line.action, line.fault) for line in self.ledger.copy())
+        """:return: how often each fault fired, by action and fault."""
+        return Counter((fired.action, fired.fault) for fired in self.ledger.copy())
 
     def take(self, action: str, now: float) -> Fault | None:
-        """Let the next fault meet a call.
+        """Take the fault that hits a call.
 
         :param action: of the call.
         :param now: Unix seconds.
-        :return: the fault, or None.
+        :return: the fault; None when the call is not hit.
         """
         with self._lock:
-            fault = self._scripted(action) or self._thrown(action)
+            fault = self._scripted_fault(action) or self._random_fault(action)
             if fault is not None:
                 self.ledger.append(Fired(action, fault.text, now))
             return fault
 
-    def _scripted(self, action: str) -> Fault | None:
+    def _scripted_fault(self, action: str) -> Fault | None:
         faults = self._scripts.get(action)
         return faults.popleft() if faults else None
 
-    def _thrown(self, action: str) -> Fault | None:
-        if self._dice is None:
+    def _random_fault(self, action: str) -> Fault | None:
+        if self._random is None:
             return None
-        dice, odds, actions = self._dice
+        random, odds, actions = self._random
         if actions is not None and action not in actions:
             return None
-        number = dice.random()
+        number = random.random()
         for fault, probability in odds:
             number -= probability
             if number < 0:

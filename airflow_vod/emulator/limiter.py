@@ -1,6 +1,6 @@
 """The API's rate limit.
 
-Invariant: in no window of one second are more requests let through than the limit allows.
+Invariant: no window of one second, as the class defines it, admits more requests than the limit.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 
 class FixedWindow:
-    """Counts from whole second to whole second."""
+    """Counts per calendar second."""
 
     def __init__(self) -> None:
         self._windows: dict[Hashable, tuple[int, int]] = {}
 
     def admit(self, key: Hashable, limit: int, now: float) -> bool:
-        """Count a request, if it may pass.
+        """Admit and count a request, or reject it.
 
-        :param key: whose requests are counted together.
+        :param key: requests with the same key are counted together.
         :param limit: requests per second.
         :param now: Unix seconds.
-        :return: whether it may pass.
+        :return: whether it is admitted.
         """
         window, count = self._windows.get(key, (0, 0))
         if window != int(now):
@@ -36,23 +36,23 @@ class FixedWindow:
 
 
 class SlidingWindow:
-    """Counts over the second that ends with the request."""
+    """Counts over the second before each request."""
 
     def __init__(self) -> None:
-        self._times: dict[Hashable, deque[float]] = {}
+        self._admitted_at: dict[Hashable, deque[float]] = {}
 
     def admit(self, key: Hashable, limit: int, now: float) -> bool:
-        """Count a request, if it may pass.
+        """Admit and count a request, or reject it.
 
-        :param key: whose requests are counted together.
+        :param key: requests with the same key are counted together.
         :param limit: requests per second.
         :param now: Unix seconds.
-        :return: whether it may pass.
+        :return: whether it is admitted.
         """
-        times = self._times.setdefault(key, deque())
-        while times and times[0] <= now - 1:
-            times.popleft()
-        if len(times) >= limit:
+        admitted_at = self._admitted_at.setdefault(key, deque())
+        while admitted_at and admitted_at[0] <= now - 1:
+            admitted_at.popleft()
+        if len(admitted_at) >= limit:
             return False
-        times.append(now)
+        admitted_at.append(now)
         return True

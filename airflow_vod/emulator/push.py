@@ -1,9 +1,9 @@
-"""What a callback says: the form of an event as it is posted in PUSH mode, and its signature.
+"""The content of callbacks in PUSH mode: the format of events, and the signature.
 
-Invariant: pure values; `pusher` makes the posts.
+Invariant: no I/O; `pusher` sends what is built here.
 
-Sources: VOD's guide of the normal callback (forms 3.0 and 2.0); VOD API 2018-07-17, ModifyEventConfig
-(SignKey: Sign = MD5(SignKey + T), T ten minutes ahead). Where these are silent, see `EmulatorOptions`.
+Sources: VOD's guide of the normal callback (formats 3.0 and 2.0); VOD API 2018-07-17, ModifyEventConfig
+(SignKey: Sign = MD5(SignKey + T), T ten minutes ahead). For what these leave open, see `EmulatorOptions`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from airflow_vod.emulator.application import EventConfig
     from airflow_vod.emulator.options import EmulatorOptions
 
-SIGNATURE_LIFE = 600
-"""Seconds for which a signature is good (documented as the default)."""
+SIGNATURE_TTL = 600
+"""Seconds that a signature is valid (the documented default)."""
 _LEGACY_NAMES = {
     "TaskId": "vodTaskId",
     "PlayInfoSet": "playSet",
@@ -34,7 +34,7 @@ _LEGACY_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One POST that is to be made."""
+    """One POST request to send."""
 
     sub_app_id: int
     url: str
@@ -44,28 +44,31 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """What came of a POST."""
+    """The outcome of a POST request."""
 
     post: Post
     tries: int
+    """Attempts made."""
     outcome: str
     """The HTTP status, ``timeout``, or the name of the error."""
 
     @property
     def accepted(self) -> bool:
-        """Whether it was answered with 200."""
+        """Whether the answer was 200."""
         return self.outcome == "200"
 
 
 def posts_of(
     event: Mapping[str, Any], sub_app_id: int, config: EventConfig, options: EmulatorOptions, now: float
 ) -> list[Post]:
-    """Write the callbacks of an event.
+    """Build the callbacks of an event.
 
     :param event: as an item of ``EventSet``, without handle.
-    :param config: of the application; without URL there are no callbacks.
+    :param sub_app_id: whose event it is.
+    :param config: of the application; without a URL there are no callbacks.
+    :param options: format and signature.
     :param now: Unix seconds.
-    :return: one for each form.
+    :return: one request per format.
     """
     if not config.notification_url:
         return []
@@ -77,21 +80,22 @@ def posts_of(
 def _post(body: dict[str, Any], sub_app_id: int, config: EventConfig, options: EmulatorOptions, now: float) -> Post:
     url, headers = config.notification_url, {"Content-Type": "application/json"}
     if config.sign_key:
-        expires = int(now) + SIGNATURE_LIFE
-        sign = hashlib.md5(f"{config.sign_key}{expires}".encode(), usedforsecurity=False).hexdigest()
+        expires_at = int(now) + SIGNATURE_TTL
+        sign = hashlib.md5(f"{config.sign_key}{expires_at}".encode(), usedforsecurity=False).hexdigest()
         if options.push_signature == "body":
-            body = {**body, "Sign": sign, "T": expires}
+            body = {**body, "Sign": sign, "T": expires_at}
         elif options.push_signature == "query":
-            url += ("&" if urlsplit(url).query else "?") + urlencode({"Sign": sign, "T": expires})
+            url += ("&" if urlsplit(url).query else "?") + urlencode({"Sign": sign, "T": expires_at})
         else:
-            headers |= {"Sign": sign, "T": str(expires)}
+            headers |= {"Sign": sign, "T": str(expires_at)}
     return Post(sub_app_id, url, headers, to_json(body))
 
 
 def legacy_form(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Write an event in the legacy form 2.0.
+    """Convert an event to the legacy format 2.0.
 
-    :param event: in form 3.0.
+    :param event: in format 3.0.
+    :return: the same event in format 2.0.
     """
     payload = next((value for value in event.values() if isinstance(value, dict)), {})
     return {"version": "4.0", "eventType": event.get("EventType"), "data": _legacy(payload)}

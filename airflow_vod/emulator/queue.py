@@ -1,13 +1,13 @@
-"""The queue of one application: at-least-once, competing consumers, no filter.
+"""The queue of one application: at-least-once delivery, competing consumers, no filters.
 
 Invariants:
 - An event is kept from its publication until it is confirmed or its retention ends, and is either visible or hidden.
-- A handle is a receipt of one delivery, not an identity: each delivery makes a new one, and it dies with the visibility timeout.
-- Waiting pulls and visible events never exist at the same time: whichever comes second meets the first, in order of arrival.
+- A handle identifies one delivery, not the event: each delivery creates a new one, which expires with the visibility timeout.
+- Waiting pulls and visible events never coexist: they are matched at once, in order of arrival.
 
 Sources: VOD API 2018-07-17, PullEvents and ConfirmEvents (hold 5 s, at most 16 events, 30 s to confirm, 4 days of retention);
-where these are silent, the message queue that very probably lies beneath (Tencent CMQ: a fresh handle at each delivery, only the
-newest one good).
+where these leave something open, the message queue that most likely underlies it (Tencent CMQ: a new handle for each delivery,
+only the newest one valid).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One event as handed out: its new handle, and its content as one JSON object in UTF-8."""
+    """One event as delivered: its new handle, and its content as one JSON object in UTF-8."""
 
     handle: str
     body: bytes
@@ -35,35 +35,38 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class QueueCounts:
-    """What one queue holds and has seen."""
+    """Counts of one queue."""
 
     visible: int
-    """Events that the next pull can have."""
+    """Events that the next pull can take."""
     hidden: int
-    """Events that were delivered and are neither confirmed nor back yet."""
+    """Events that were delivered and neither confirmed nor made visible again."""
     confirmed: int
-    """Events that are gone because they were confirmed."""
+    """Events removed because they were confirmed."""
     expired: int
-    """Events that are gone because their retention ended."""
+    """Events removed because their retention ended."""
     published: int
-    """Events that ever came into this queue."""
+    """Events ever added to this queue."""
     delivered: int
-    """Deliveries; more than `published` where events came back."""
+    """Deliveries; redeliveries count again."""
     waiting: int
-    """Pulls that are held now."""
+    """Pulls currently held."""
     pushed: int = 0
-    """Events published while the application was in PUSH mode: they never come into the queue."""
+    """Events published in PUSH mode, which bypass the queue."""
 
 
 @dataclass(slots=True, eq=False)
 class Poll:
-    """One pull that waits; `answer` is called exactly once, unless the poll is abandoned."""
+    """One waiting pull; `answer` is called exactly once, unless the pull is abandoned."""
 
     answer: Callable[[Sequence[Delivery]], None]
     end_of_hold: Entry | None = None
 
     def finish(self, deliveries: Sequence[Delivery]) -> None:
-        """Answer it, for the only time."""
+        """Answer it; to be called once.
+
+        :param deliveries: empty at the end of the hold.
+        """
         if self.end_of_hold is not None:
             self.end_of_hold.cancel()
         self.answer(deliveries)
@@ -73,21 +76,21 @@ class Poll:
 class _Message:
     body: bytes
     expires_at: float
-    hidden_until: float | None = None
+    visible_at: float | None = None
     handles: list[str] = field(default_factory=list)
 
 
 class EventQueue:
-    """Events of one application. Not thread-safe: whoever owns it holds a lock.
+    """Events of one application. Not thread-safe: its owner holds a lock.
 
-    :param schedule: tells the time and calls back.
+    :param schedule: the emulator's time.
     :param options: batch size, hold, visibility timeout, retention and order.
     """
 
     def __init__(self, schedule: Schedule, options: EmulatorOptions) -> None:
         self._schedule = schedule
         self._options = options
-        self._random = Random(options.seed)  # noqa: S311 - an order, not a key
+        self._random = Random(options.seed)  # noqa: S311 - not for cryptography
         self._kept: OrderedDict[_Message, None] = OrderedDict()
         self._ready: deque[_Message] = deque()
         self._by_handle: dict[str, _Message] = {}
@@ -95,7 +98,7 @@ class EventQueue:
         self._published = self._delivered = self._confirmed = self._expired = 0
 
     def publish(self, body: bytes) -> None:
-        """Put an event in.
+        """Add an event.
 
         :param body: one JSON object in UTF-8, without ``EventHandle``.
         """
@@ -104,18 +107,18 @@ class EventQueue:
         self._kept[message] = None
         self._ready.append(message)
         self._published += 1
-        self._meet()
+        self._match()
 
     def pull(self, answer: Callable[[Sequence[Delivery]], None]) -> Poll:
-        """Hand out what is visible, now or as soon as there is something; nothing, once the hold is over.
+        """Deliver visible events, now or as soon as there are any; none once the hold is over.
 
-        :param answer: called exactly once with the deliveries, at once or later.
-        :return: the poll, for abandoning it.
+        :param answer: called exactly once with the deliveries, now or later.
+        :return: the poll, to abandon it.
         """
         self._purge()
         poll = Poll(answer)
         self._polls[poll] = None
-        self._meet()
+        self._match()
         if poll in self._polls and self._options.hold > 0:
             poll.end_of_hold = self._schedule.after(self._options.hold, lambda: self._end_hold(poll))
         elif poll in self._polls:
@@ -123,8 +126,9 @@ class EventQueue:
         return poll
 
     def abandon(self, poll: Poll) -> bool:
-        """Forget a waiting poll: it takes no event any more and is never answered.
+        """Drop a waiting poll: it takes no more events and is never answered.
 
+        :param poll: from `pull`.
         :return: whether it was still waiting.
         """
         if poll not in self._polls:
@@ -134,36 +138,38 @@ class EventQueue:
             poll.end_of_hold.cancel()
         return True
 
-    def good(self, handle: str) -> bool:
-        """:return: whether this handle can confirm its event now."""
+    def valid(self, handle: str) -> bool:
+        """:return: whether this handle can currently confirm its event."""
         message = self._by_handle.get(handle)
-        return message is not None and message.hidden_until is not None and self._schedule.now() < message.hidden_until
+        return message is not None and message.visible_at is not None and self._schedule.now() < message.visible_at
 
     def confirm(self, handles: Iterable[str]) -> list[str]:
-        """Remove the events of all good handles.
+        """Remove the events of all valid handles.
 
         :param handles: as delivered.
         :return: the handles that are unknown, superseded, expired or already used.
         """
-        bad = []
+        invalid = []
         for handle in handles:
-            if not self.good(handle):
-                bad.append(handle)
+            if not self.valid(handle):
+                invalid.append(handle)
                 continue
             self._remove(self._by_handle[handle])
             self._confirmed += 1
-        return bad
+        return invalid
 
     def expire_handles(self, handles: Iterable[str] | None = None) -> None:
-        """End the visibility timeout now.
+        """End the visibility timeout of deliveries now.
 
-        :param handles: of these deliveries; of all when left out.
+        :param handles: of these deliveries; by default all.
         """
         chosen = list(self._by_handle) if handles is None else list(handles)
         self._reappear([(h, m) for h in chosen if (m := self._by_handle.get(h)) is not None])
 
     def counts(self, pushed: int = 0) -> QueueCounts:
-        """:return: what is in here, and what was."""
+        """:param pushed: events that bypassed the queue.
+        :return: current and cumulative counts.
+        """
         self._purge()
         return QueueCounts(
             visible=len(self._ready),
@@ -176,7 +182,7 @@ class EventQueue:
             pushed=pushed,
         )
 
-    def _meet(self) -> None:
+    def _match(self) -> None:
         while self._polls and self._ready:
             poll, _ = self._polls.popitem(last=False)
             poll.finish(self._take())
@@ -185,29 +191,29 @@ class EventQueue:
         if self._options.order == "random":
             self._random.shuffle(self._ready)
         taken = [self._ready.popleft() for _ in range(min(self._options.batch, len(self._ready)))]
-        until = self._schedule.now() + self._options.visibility
+        visible_at = self._schedule.now() + self._options.visibility
         receipts = []
         for message in taken:
             handle = f"tdmq{uuid4().int % 10**19:019d}"
-            if not self._options.older_handles_stay_good:
+            if not self._options.older_handles_stay_valid:
                 self._forget_handles(message)
-            message.hidden_until = until
+            message.visible_at = visible_at
             message.handles.append(handle)
             self._by_handle[handle] = message
             receipts.append((handle, message))
         self._delivered += len(taken)
-        self._schedule.after(self._options.visibility, lambda: self._reappear(receipts, until))
+        self._schedule.after(self._options.visibility, lambda: self._reappear(receipts, visible_at))
         return [Delivery(handle, message.body) for handle, message in receipts]
 
-    def _reappear(self, receipts: Iterable[tuple[str, _Message]], until: float | None = None) -> None:
-        # `until` tells this delivery from a later one of the same event, whose time has not come yet.
+    def _reappear(self, receipts: Iterable[tuple[str, _Message]], visible_at: float | None = None) -> None:
+        # `visible_at` tells this delivery from a later one of the same event, whose timeout has not ended yet.
         for handle, message in receipts:
-            if message.hidden_until is None or handle not in self._by_handle:
+            if message.visible_at is None or handle not in self._by_handle:
                 continue
-            if until is None or message.hidden_until == until:
-                message.hidden_until = None
+            if visible_at is None or message.visible_at == visible_at:
+                message.visible_at = None
                 self._ready.append(message)
-        self._meet()
+        self._match()
 
     def _end_hold(self, poll: Poll) -> None:
         del self._polls[poll]
@@ -216,7 +222,7 @@ class EventQueue:
     def _purge(self) -> None:
         now = self._schedule.now()
         while self._kept and (oldest := next(iter(self._kept))).expires_at <= now:
-            if oldest.hidden_until is None:
+            if oldest.visible_at is None:
                 self._ready.remove(oldest)
             self._remove(oldest)
             self._expired += 1
@@ -224,7 +230,7 @@ class EventQueue:
     def _remove(self, message: _Message) -> None:
         self._forget_handles(message)
         del self._kept[message]
-        message.hidden_until = None
+        message.visible_at = None
 
     def _forget_handles(self, message: _Message) -> None:
         for handle in message.handles:

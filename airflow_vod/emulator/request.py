@@ -1,6 +1,6 @@
-"""One HTTP request and one answer, as values: all that the core knows of HTTP.
+"""HTTP requests and answers as values: all that the core knows about HTTP.
 
-Invariant: nothing here performs I/O; an answer says what is to be sent, and how much of it.
+Invariant: no I/O; an answer describes what to send, and how much of it.
 """
 
 from __future__ import annotations
@@ -17,45 +17,52 @@ if TYPE_CHECKING:
     from airflow_vod.emulator.errors import ApiError
 
 JSON = "application/json"
-"""Exactly this: the official SDK looks for errors under no other content type, not even with a charset."""
+"""Exactly this: with any other content type, even with a charset, the official SDK does not look for errors."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What arrived."""
+    """A request as received."""
 
     method: str
     headers: Mapping[str, str]
     """Names in lower case."""
     body: bytes = b""
     query: str = ""
-    """As it stands in the URL, without the question mark."""
+    """As in the URL, without the question mark."""
     path: str = "/"
+
+    @property
+    def action(self) -> str:
+        """The action named in the headers; empty if there is none."""
+        return self.headers.get("x-tc-action", "")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is to be sent."""
+    """What to send."""
 
     body: bytes
     status: int = 200
     content_type: str = JSON
     cut: int | None = None
-    """Close the connection after so many bytes of the body; 0 sends not even a status line; None sends all."""
+    """Close the connection after this number of bytes of the body; 0 sends no status line either; None sends everything."""
     delay: float = 0.0
     """Seconds to wait before sending."""
 
     def but(self, **changes: Any) -> Answer:
-        """:param changes: fields that differ.
-        :return: a changed copy.
+        """Copy with changes.
+
+        :param changes: fields to replace.
+        :return: the copy.
         """
         return replace(self, **changes)
 
 
 def success(members: bytes) -> Answer:
-    """Wrap a result.
+    """Build a successful answer.
 
-    :param members: of ``Response`` without the braces, such as ``"TaskId":"x"``; may be empty.
+    :param members: of ``Response``, without braces, such as ``"TaskId":"x"``; may be empty.
     :return: the answer, with a new request id.
     """
     comma = b"," if members else b""
@@ -63,9 +70,9 @@ def success(members: bytes) -> Answer:
 
 
 def refusal(error: ApiError) -> Answer:
-    """Wrap an error (HTTP 200 all the same, as in API 3.0).
+    """Build an error answer (with HTTP 200, as in API 3.0).
 
-    :param error: code and text.
+    :param error: code and message.
     :return: the answer, with a new request id.
     """
     content = {"Error": {"Code": error.code, "Message": error.message}, "RequestId": str(uuid4())}

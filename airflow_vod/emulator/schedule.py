@@ -1,4 +1,4 @@
-"""What is to happen later: the end of a hold, the return of an unconfirmed event, the end of a task.
+"""Scheduled work: the end of a hold, the redelivery of an unconfirmed event, the end of a task.
 
 Invariant: an entry runs at most once, never before its time, and never after it was cancelled.
 """
@@ -17,32 +17,33 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One thing that is to happen; `cancel` makes it not happen."""
+    """One scheduled callback."""
 
-    due: float
+    due_at: float
+    """Unix seconds."""
     _run: Callable[[], None] | None
 
     @property
     def open(self) -> bool:
-        """Whether it is still to happen."""
+        """Whether it has neither run nor been cancelled."""
         return self._run is not None
 
     def cancel(self) -> None:
-        """Make it not happen; harmless when it has."""
+        """Cancel it; does nothing when it has run."""
         self._run = None
 
     def fire(self) -> None:
-        """Make it happen now, for the only time."""
+        """Run it now, unless it has run or was cancelled."""
         run, self._run = self._run, None
         if run is not None:
             run()
 
 
 class Schedule:
-    """Entries in the order of their time. Not thread-safe: whoever owns it holds a lock.
+    """Entries in order of time. Not thread-safe: its owner holds a lock.
 
-    :param clock: tells the time.
-    :param on_earlier: called when an entry became the first one, so that an alarm can be set anew.
+    :param clock: the emulator's time.
+    :param on_earlier: called when a new entry is the earliest one, so that a timer can be reset.
     """
 
     def __init__(self, clock: Clock, on_earlier: Callable[[], None] = lambda: None) -> None:
@@ -56,26 +57,26 @@ class Schedule:
         return self._clock.now()
 
     def after(self, seconds: float, run: Callable[[], None]) -> Entry:
-        """Plan something.
+        """Schedule a callback.
 
         :param seconds: from now.
-        :param run: what is to happen.
-        :return: the entry, for cancelling it.
+        :param run: the callback.
+        :return: the entry, to cancel it.
         """
         entry = Entry(self.now() + seconds, run)
         self._count += 1
-        heapq.heappush(self._heap, (entry.due, self._count, entry))
+        heapq.heappush(self._heap, (entry.due_at, self._count, entry))
         if self._heap[0][2] is entry:
             self.on_earlier()
         return entry
 
     def next_due(self) -> float | None:
-        """:return: when the next entry is due, in Unix seconds; None when there is none."""
+        """:return: when the next entry is due, Unix seconds; None when there is none."""
         while self._heap and not self._heap[0][2].open:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
     def run(self) -> None:
-        """Let everything happen that is due by now."""
-        while (due := self.next_due()) is not None and due <= self.now():
+        """Run all entries that are due."""
+        while (due_at := self.next_due()) is not None and due_at <= self.now():
             heapq.heappop(self._heap)[2].fire()

@@ -1,10 +1,10 @@
-"""The emulator as a server: in a thread of this process (`Emulator`), or as a command (`main`).
+"""The emulator as a server, in a thread of this process (`Emulator`) or as a command (`main`).
 
     with Emulator() as vod:
         vod.publish_concat("Concat-1", files=["http://example.com/f0.mp4"])
 
 Invariants: after `stop` no thread, socket or held call is left, however many clients wait; the state (queues, tasks, faults,
-calls) belongs to the `Emulator` and outlives `stop`, so that a second `start`, on the same port, is an outage that has ended.
+calls) belongs to the `Emulator` and survives `stop`, so that `stop` and `start`, on the same port, simulate an outage.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ if TYPE_CHECKING:
     from airflow_vod.emulator.queue import QueueCounts
     from airflow_vod.emulator.serving import ServerThread
 
-SECRET_ID = "AKIDexample"  # noqa: S105 - an example, good for nothing but this emulator
-SECRET_KEY = "example-secret-key-of-the-emulator"  # noqa: S105 - likewise
+SECRET_ID = "AKIDexample"  # noqa: S105 - an example, valid only for this emulator
+SECRET_KEY = "example-secret-key-of-the-emulator"  # noqa: S105 - also an example
 
 
 class Emulator:
     """A VOD API on this machine.
 
-    :param port: to listen on; 0 for a free one.
+    :param port: to listen on; 0 picks a free one.
     :param host: address to listen on.
-    :param accounts: SecretId to secret key; an example pair when left out.
-    :param sub_app_ids: applications that exist (0 is the primary one); None for any.
-    :param options: how it behaves.
-    :param clock: tells the time; a `ManualClock` lets a test turn the dial.
+    :param accounts: SecretId to secret key; by default one example account.
+    :param sub_app_ids: existing applications (0 is the primary one); None accepts any.
+    :param options: behaviour; by default what the vendor documents.
+    :param clock: source of time; a `ManualClock` lets a test control it.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Emulator:
 
     @property
     def endpoint(self) -> str:
-        """Where it listens, such as ``http://127.0.0.1:9900``."""
+        """Base URL, such as ``http://127.0.0.1:9900``."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
 
@@ -85,7 +85,7 @@ class Emulator:
 
     @property
     def faults(self) -> Faults:
-        """The scripts of faults, and the ledger of those that fired."""
+        """Faults to come, and the ledger of those that fired."""
         return self.api.faults
 
     @property
@@ -95,12 +95,14 @@ class Emulator:
 
     @property
     def callbacks(self) -> list[Callback]:
-        """What came of the callbacks of PUSH mode, the oldest first."""
+        """Outcomes of the callbacks of PUSH mode, oldest first."""
         return list(self.api.callbacks)
 
     def airflow_connection(self, sub_app_id: int = 0) -> str:
-        """:param sub_app_id: for the connection's extra; 0 leaves it out.
-        :return: the JSON form of an Airflow connection to this emulator, for ``AIRFLOW_CONN_VOD_DEFAULT``.
+        """Describe this emulator as an Airflow connection.
+
+        :param sub_app_id: for the connection's extra; 0 omits it.
+        :return: the connection as JSON, for ``AIRFLOW_CONN_VOD_DEFAULT``.
         """
         connection = {
             "conn_type": "tencent_vod",
@@ -112,7 +114,7 @@ class Emulator:
         return json.dumps(connection)
 
     def publish(self, event: Mapping[str, Any], sub_app_id: int = 0) -> None:
-        """Let an event happen.
+        """Publish an event.
 
         :param event: as an item of ``EventSet``, without handle.
         :param sub_app_id: of the application; 0 is the primary one.
@@ -123,7 +125,7 @@ class Emulator:
     def publish_concat(
         self, vod_task_id: str, files: Iterable[str | Mapping[str, Any]] = (), sub_app_id: int = 0
     ) -> dict[str, Any]:
-        """Let a splice end.
+        """Publish the event of a finished splice.
 
         :param vod_task_id: of the splice.
         :param files: URLs, or mappings with any of the fields of ConcatFileInfo2017.
@@ -145,53 +147,52 @@ class Emulator:
         age: float = 0.0,
         field: str = "",
     ) -> None:
-        """Register a task of any kind for DescribeTaskDetail; no event is published.
+        """Register a task of any type for DescribeTaskDetail; no event is published.
 
         :param vod_task_id: of the task; one with the same id is replaced.
         :param task_type: ``TaskType``, such as ``EditMedia``, ``Concat`` or ``Procedure``.
         :param status: WAITING, PROCESSING, FINISH or ABORTED.
-        :param detail: what stands in the field of its type, such as ``EditMediaTask``.
+        :param detail: content of the field for its type, such as ``EditMediaTask``.
         :param sub_app_id: of the application; 0 is the primary one.
-        :param age: seconds since its submission; older than 3 days is not shown.
-        :param field: where the detail stands, if not in the usual field.
-        :raises ValueError: when there is no such status.
+        :param age: seconds since its submission; tasks older than 3 days are not returned.
+        :param field: field that holds the detail, if not the usual one.
+        :raises ValueError: when the status is not valid or the application does not exist.
         """
         self.api.add_task(sub_app_id, vod_task_id, task_type, status, detail=detail, age=age, field=field)
 
     def fail_edits(self, failure: EditFailure | None, sub_app_id: int = 0) -> None:
-        """Decide how EditMedia tasks end that are submitted from now on.
+        """Set how EditMedia tasks submitted from now on fail.
 
-        :param failure: how they fail; None lets them succeed.
+        :param failure: None lets them succeed.
         :param sub_app_id: of the application; 0 is the primary one.
         """
         self.api.fail_edits(failure, sub_app_id)
 
     def queue(self, sub_app_id: int = 0) -> QueueCounts:
         """:param sub_app_id: of the application; 0 is the primary one.
-        :return: how many events are visible, hidden, confirmed, expired, and how many pulls wait.
+        :return: the counts of its queue.
         """
         return self.api.counts(sub_app_id)
 
     def wait_until(self, condition: Callable[[], bool], timeout: float = 5.0) -> None:
-        """Wait for something to become true, such as ``lambda: vod.queue().waiting == 1``.
+        """Wait for a condition, such as ``lambda: vod.queue().waiting == 1``.
 
-        :param condition: looked at after every change in the emulator.
+        :param condition: evaluated after every change in the emulator.
         :param timeout: in real seconds.
-        :raises TimeoutError: when it did not become true.
+        :raises TimeoutError: when it does not become true in time.
         """
         if not self.api.wait_until(condition, timeout):
-            raise TimeoutError(f"not true within {timeout} s; {self.queue()}, calls {self.calls.counters}")
+            raise TimeoutError(f"condition not met within {timeout} s; {self.queue()}, calls {self.calls.counters}")
 
     def start(self) -> Self:
-        """Listen. Harmless when it does already.
+        """Start listening; does nothing when it is running already.
 
         :return: itself.
         :raises OSError: when the port is taken.
         """
         if self._thread is None:
-            from airflow_vod.emulator.serving import (
-                ServerThread,
-            )  # here, so that only those who serve load a web server
+            # Imported here, so that the web server is only loaded when it is needed.
+            from airflow_vod.emulator.serving import ServerThread
 
             thread = ServerThread(self.api, self.clock, self.host, self.port)
             self.port = thread.port
@@ -200,7 +201,7 @@ class Emulator:
         return self
 
     def stop(self) -> None:
-        """Close every connection and end the thread; the state stays. Harmless when it is not running."""
+        """Close all connections and end the thread; the state is kept. Does nothing when it is not running."""
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.stop()
@@ -215,8 +216,8 @@ class Emulator:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run an emulator until SIGINT or SIGTERM: ``airflow-vod emulator --port 9900``.
 
-    :param argv: arguments without the command's name.
-    :return: exit status: 1 when it cannot listen.
+    :param argv: arguments without the command name.
+    :return: exit status; 1 when it cannot listen.
     """
     given = _parser().parse_args(argv)
     options = EmulatorOptions(
@@ -242,7 +243,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         emulator.start()
     except OSError as error:
         sys.stderr.write(
-            f"The emulator cannot listen on {given.host}:{given.port}: {error}. --port 0 takes a free port.\n"
+            f"The emulator cannot listen on {given.host}:{given.port}: {error}. Use --port 0 for a free port.\n"
         )
         return 1
     with emulator:
@@ -258,7 +259,7 @@ def _greeting(emulator: Emulator, sub_app_id: int) -> str:
         f"VOD emulator at {emulator.endpoint}\n"
         f"SecretId {emulator.secret_id}, secret key {emulator.secret_key}\n\n"
         f"export AIRFLOW_CONN_VOD_DEFAULT='{emulator.airflow_connection(sub_app_id)}'\n\n"
-        f"Let a splice end:\ncurl -X POST {emulator.endpoint}/_emulator/publish -d '{body}'\n"
+        f"Publish an event:\ncurl -X POST {emulator.endpoint}/_emulator/publish -d '{body}'\n"
     )
 
 
@@ -266,14 +267,14 @@ def _parser() -> argparse.ArgumentParser:
     defaults = EmulatorOptions()
     parser = argparse.ArgumentParser(
         prog="airflow-vod emulator",
-        description="A local VOD API, until interrupted.",
+        description="Run a local VOD API until interrupted.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--port", type=int, default=9900, help="to listen on; 0 for a free one")
+    parser.add_argument("--port", type=int, default=9900, help="port to listen on; 0 picks a free one")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--secret-id", default=SECRET_ID, help="SecretId that is known")
+    parser.add_argument("--secret-id", default=SECRET_ID, help="accepted SecretId")
     parser.add_argument("--secret-key", default=SECRET_KEY, help="its secret key")
-    parser.add_argument("--sub-app-id", type=int, default=0, help="for the printed connection; any SubAppId is served")
+    parser.add_argument("--sub-app-id", type=int, default=0, help="SubAppId of the printed connection; any is served")
     parser.add_argument("--hold", type=float, default=defaults.hold, help="seconds that a pull waits for an event")
     parser.add_argument("--visibility", type=float, default=defaults.visibility, help="seconds to confirm an event")
     parser.add_argument("--rtt-ms", type=float, default=0.0, help="simulated round trip in milliseconds")
@@ -288,16 +289,23 @@ def _parser() -> argparse.ArgumentParser:
         "--bad-handle",
         choices=("partial", "all_or_nothing", "lenient"),
         default=defaults.bad_handle,
-        help="what confirming an unknown handle does",
+        help="result of confirming an unknown handle",
     )
-    parser.add_argument("--mode", choices=("PULL", "PUSH"), default=defaults.mode, help="of every application at first")
-    parser.add_argument("--callback-url", default="", help="where PUSH mode posts events, until ModifyEventConfig")
-    parser.add_argument("--sign-key", default="", help="signs callbacks")
-    parser.add_argument("--callback-form", choices=("v3", "v2", "both"), default="v3", help="form of callbacks")
     parser.add_argument(
-        "--callback-signature", choices=("body", "query", "headers"), default="body", help="where callbacks are signed"
+        "--mode", choices=("PULL", "PUSH"), default=defaults.mode, help="initial mode of every application"
     )
-    parser.add_argument("--edit-seconds", type=float, default=defaults.edit_seconds, help="how long EditMedia takes")
+    parser.add_argument("--callback-url", default="", help="initial callback URL of PUSH mode")
+    parser.add_argument("--sign-key", default="", help="initial key that signs callbacks")
+    parser.add_argument("--callback-form", choices=("v3", "v2", "both"), default="v3", help="format of callbacks")
+    parser.add_argument(
+        "--callback-signature",
+        choices=("body", "query", "headers"),
+        default="body",
+        help="place of the signature of callbacks",
+    )
+    parser.add_argument(
+        "--edit-seconds", type=float, default=defaults.edit_seconds, help="seconds that EditMedia tasks take"
+    )
     return parser
 
 

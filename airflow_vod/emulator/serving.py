@@ -1,7 +1,7 @@
 """One run of the HTTP server, in a thread of its own.
 
-Invariants: it listens when `start` has returned; after `stop` no thread, socket, connection or held call of it is left, however
-many clients wait, and nothing has been logged or changed in the process around it (signals, logging, event loop policy).
+Invariants: it accepts connections when `start` returns; after `stop` none of its threads, sockets, connections or held calls is
+left, however many clients wait; and it changes nothing process-wide (signals, logging, event loop policy).
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from airflow_vod.emulator.clock import Clock
 
 KEEP_ALIVE = 75
-"""Seconds for which an idle connection stays open."""
+"""Seconds that an idle connection is kept open."""
 
 
 class ServerThread:
     """One run of the server, from `start` to `stop`.
 
     :param api: the state.
-    :param clock: tells the time.
+    :param clock: the emulator's time.
     :param host: address to listen on.
-    :param port: to listen on; 0 for a free one.
+    :param port: to listen on; 0 picks a free one.
     :raises OSError: when the port is taken.
     """
 
@@ -45,12 +45,15 @@ class ServerThread:
         self._socket = _listen(host, port)
         self.port: int = self._socket.getsockname()[1]
         self._ready = threading.Event()
-        self._end: Callable[[], object] = lambda: None
+        self._request_stop: Callable[[], object] = lambda: None
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=f"vod-emulator-{self.port}", daemon=True)
 
     def start(self) -> None:
-        """Return once connections are answered."""
+        """Start the thread, and return once requests are served.
+
+        :raises RuntimeError: when it fails to start.
+        """
         self._thread.start()
         self._ready.wait()
         if self._failure is not None:
@@ -58,8 +61,11 @@ class ServerThread:
             raise RuntimeError("the emulator could not start") from self._failure
 
     def stop(self) -> None:
-        """Return once every connection is closed and the thread has ended."""
-        self._end()
+        """Stop the server, and return once all connections are closed and the thread has ended.
+
+        :raises RuntimeError: when it does not end within 10 s.
+        """
+        self._request_stop()
         self._thread.join(timeout=10)
         if self._thread.is_alive():
             raise RuntimeError("the emulator did not stop within 10 s")
@@ -76,23 +82,23 @@ class ServerThread:
             self._ready.set()
 
     async def _serve(self) -> None:
-        # Not uvicorn's own `serve`: that one looks only every 0.1 s whether it is to end, and waits for held calls.
+        # Not uvicorn's own `serve`, which only checks every 0.1 s whether to stop, and waits for held calls.
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
         api = self._api
         endpoint = ApiEndpoint(api, lambda scope: _close_connection(server, scope["client"]))
         server = _uvicorn(create_app(api, endpoint))
-        alarm = _Alarm(api, self._clock, loop)
+        timer = _Timer(api, self._clock, loop)
         pusher = Pusher(api)
         api.on_post = pusher.push
         await server.startup(sockets=[self._socket])
         if not isinstance(self._clock, ManualClock):
-            api.schedule.on_earlier = alarm.set_anew
-            alarm.set_anew()
-        self._end = lambda: loop.call_soon_threadsafe(stop.set)
+            api.schedule.on_earlier = timer.reset
+            timer.reset()
+        self._request_stop = lambda: loop.call_soon_threadsafe(stop.set)
         self._ready.set()
         await stop.wait()
         api.schedule.on_earlier = lambda: None
-        alarm.stop()
+        timer.stop()
         api.on_post = lambda post: None
         await pusher.stop()
         for listener in server.servers:
@@ -100,12 +106,12 @@ class ServerThread:
         endpoint.close()
         for connection in list(server.server_state.connections):
             connection.transport.abort()
-        while server.server_state.connections or server.server_state.tasks:  # noqa: ASYNC110 - plain sets, nothing to wait on
+        while server.server_state.connections or server.server_state.tasks:  # noqa: ASYNC110 - plain sets: there is nothing to await
             await asyncio.sleep(0.001)
 
 
-class _Alarm:
-    """Lets the core do what is due, by a clock that runs by itself."""
+class _Timer:
+    """Runs what is due in the core, by a clock that advances on its own."""
 
     def __init__(self, api: VodApi, clock: Clock, loop: asyncio.AbstractEventLoop) -> None:
         self._api = api
@@ -113,31 +119,29 @@ class _Alarm:
         self._loop = loop
         self._handle: asyncio.TimerHandle | None = None
 
-    def set_anew(self) -> None:
-        """Look again at what is due first; any thread may ask."""
-        with suppress(
-            RuntimeError
-        ):  # the loop was closed since the caller asked for the time: nobody needs the alarm now
+    def reset(self) -> None:
+        """Set the timer to the earliest entry; callable from any thread."""
+        with suppress(RuntimeError):  # the loop has been closed meanwhile: the server has stopped
             self._loop.call_soon_threadsafe(self._set)
 
     def stop(self) -> None:
-        """Never ring again."""
+        """Cancel the timer."""
         if self._handle is not None:
             self._handle.cancel()
 
     def _set(self) -> None:
         self.stop()
-        due = self._api.next_due()
-        if due is not None:
-            self._handle = self._loop.call_later(max(0.0, due - self._clock.now()), self._ring)
+        due_at = self._api.next_due()
+        if due_at is not None:
+            self._handle = self._loop.call_later(max(0.0, due_at - self._clock.now()), self._fire)
 
-    def _ring(self) -> None:
+    def _fire(self) -> None:
         self._api.tick()
         self._set()
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    # The protocol is named, because asyncio turns Nagle's delay (40 ms per answer) off only where it sees that this is TCP.
+    # The protocol is given explicitly: only then does asyncio disable Nagle's algorithm, which delays answers by 40 ms.
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -149,8 +153,8 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _uvicorn(app: Any) -> uvicorn.Server:
-    # Logging is left alone: it belongs to the process that the emulator runs in. The protocol and the loop are named, so
-    # that what happens to be installed does not change how connections are closed.
+    # Logging is not configured: it belongs to the embedding process. Loop and protocol are given explicitly, so that the
+    # way connections are closed does not depend on which packages are installed.
     config = uvicorn.Config(
         app,
         log_config=None,

@@ -1,7 +1,7 @@
-"""TC3-HMAC-SHA256, checked from what really arrived.
+"""Verification of TC3-HMAC-SHA256 signatures.
 
-Invariant: a request passes only if somebody who knows the secret key signed its method, path, query, Host, content type and
-body (or said UNSIGNED-PAYLOAD), at a time that is near enough. Pure: the time is an argument.
+Invariant: a request passes only if its method, path, query, Host, content type and body (unless declared UNSIGNED-PAYLOAD) were
+signed with the secret key, at a time close enough to now. No I/O: the time is an argument.
 
 Source: Tencent Cloud API 3.0, signature v3.
 """
@@ -32,7 +32,7 @@ _AUTHORIZATION = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What the Authorization header claims."""
+    """The claims of the Authorization header."""
 
     secret_id: str
     date: str
@@ -42,17 +42,17 @@ class Signed:
 
 
 def read_authorization(value: str | None) -> Signed:
-    """Take the Authorization header apart.
+    """Parse the Authorization header.
 
-    :param value: the header; None where there is none.
-    :return: its claims, unchecked.
-    :raises ApiError: AuthFailure.InvalidAuthorization, when it is absent or not of the form of signature v3.
+    :param value: the header; None if there is none.
+    :return: its claims, not verified.
+    :raises ApiError: AuthFailure.InvalidAuthorization, when it is absent or not in the format of signature v3.
     """
     match = _AUTHORIZATION.fullmatch((value or "").strip())
     if match is None:
         raise ApiError(
             "AuthFailure.InvalidAuthorization",
-            f"The Authorization header is not of the form of {ALGORITHM} (signature v3).",
+            f"The Authorization header is not in the format of {ALGORITHM} (signature v3).",
         )
     return Signed(match["id"], match["date"], match["service"], tuple(match["headers"].split(";")), match["signature"])
 
@@ -60,14 +60,14 @@ def read_authorization(value: str | None) -> Signed:
 def verify(
     request: Request, accounts: Mapping[str, str], now: float, *, skew: float | None, service: str = "vod"
 ) -> str:
-    """Check who signed a request.
+    """Verify the signature of a request.
 
-    :param request: as it arrived.
+    :param request: as received.
     :param accounts: SecretId to secret key.
     :param now: the server's wall clock, Unix seconds.
-    :param skew: how far the request's time may be off, in seconds; None accepts any.
-    :param service: whose request it should be.
-    :return: the SecretId.
+    :param skew: how far the request's timestamp may be off, in seconds; None accepts any.
+    :param service: the service that the request must be for.
+    :return: the SecretId of the signer.
     :raises ApiError: an AuthFailure, or MissingParameter without a timestamp.
     """
     claims = read_authorization(request.headers.get("authorization"))
@@ -109,7 +109,7 @@ def _timestamp(request: Request, now: float, skew: float | None) -> int:
 
 
 def _canonical_headers(request: Request, names: tuple[str, ...]) -> list[str]:
-    # The recipe lower-cases the values, but the official SDK signs them as they are: either is accepted.
+    # The documentation lower-cases the values, but the official SDK signs them as they are: both are accepted.
     values = [(name, request.headers.get(name, "").strip()) for name in names]
     lowered = "".join(f"{name}:{value.lower()}\n" for name, value in values)
     plain = "".join(f"{name}:{value}\n" for name, value in values)

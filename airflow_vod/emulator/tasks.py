@@ -1,6 +1,6 @@
-"""VOD tasks, as DescribeTaskDetail shows them.
+"""VOD tasks, as DescribeTaskDetail returns them.
 
-Invariant: a task is shown for `lookback` seconds after its submission and never again; times are those of the emulator's clock.
+Invariant: a task is returned for `lookback` seconds after its submission and not after that; times are by the emulator's clock.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow_vod.emulator.schedule import Schedule
 
 STATUSES = ("WAITING", "PROCESSING", "FINISH", "ABORTED")
-"""Of a task (VOD API 2018-07-17, DescribeTaskDetail)."""
+"""Statuses of a task (VOD API 2018-07-17, DescribeTaskDetail)."""
 
 _IRREGULAR_FIELDS = {"ImageSprite": "CreateImageSpriteTask", "ImageSprites": "CreateImageSpriteTask"}
 _FIELDS_WITHOUT_SUFFIX = frozenset({"ImportMediaKnowledge"})
@@ -43,7 +43,7 @@ ALWAYS_PRESENT = (
     "QualityEnhanceTask",
     "ComplexAdaptiveDynamicStreamingTask",
 )
-"""Fields that the schema calls nullable and always present; newer ones may be absent."""
+"""Fields that the schema describes as nullable and always present; newer ones may be absent."""
 
 
 def detail_field(task_type: str) -> str:
@@ -56,8 +56,10 @@ def detail_field(task_type: str) -> str:
 
 
 def timestamp(seconds: float | None) -> str:
-    """:param seconds: Unix seconds; None for "not yet".
-    :return: ISO 8601 in UTC, as the vendor writes it, also for "not yet".
+    """Format a time as the vendor does.
+
+    :param seconds: Unix seconds; None for "not yet".
+    :return: ISO 8601 in UTC; for "not yet", the vendor's zero value.
     """
     if seconds is None:
         return "0001-01-01T00:00:00Z"
@@ -73,13 +75,14 @@ class Task:
     status: str
     created_at: float
     detail: Mapping[str, Any] | None = None
-    """What stands in the field named `field`."""
+    """Content of the field named `field`."""
     field: str = ""
+    """Field that holds the detail; empty for the usual one."""
     began_at: float | None = None
     finished_at: float | None = None
 
     def describe(self, *, null_fields: bool) -> dict[str, Any]:
-        """:param null_fields: whether to add a null for every field that is always present.
+        """:param null_fields: whether to add null for every field that is always present.
         :return: the members of DescribeTaskDetail's answer.
         """
         return {
@@ -95,20 +98,24 @@ class Task:
 
 @dataclass(slots=True)
 class Tasks:
-    """The tasks of one application. Not thread-safe: whoever owns it holds a lock."""
+    """The tasks of one application. Not thread-safe: its owner holds a lock."""
 
     schedule: Schedule
     lookback: float
     _tasks: dict[str, Task] = field(default_factory=dict)
 
     def add(self, task: Task) -> None:
-        """Register a task, in place of one with the same id."""
+        """Register a task; it replaces one with the same id.
+
+        :param task: the task.
+        :raises ValueError: when its status is not valid.
+        """
         if task.status not in STATUSES:
             raise ValueError(f"status must be one of {', '.join(STATUSES)}, got {task.status!r}")
         self._tasks[task.vod_task_id] = task
 
     def get(self, vod_task_id: str) -> Task | None:
-        """:return: the task; None where there is none, or it was submitted too long ago."""
+        """:return: the task; None when there is none or it was submitted too long ago."""
         task = self._tasks.get(vod_task_id)
         if task is not None and task.created_at + self.lookback <= self.schedule.now():
             del self._tasks[vod_task_id]

@@ -1,1 +1,1 @@
-"""What Airflow's API server serves for this package: the receiver of callbacks, and the page "VOD events"."""
+"""HTTP endpoints on Airflow's API server: the receiver of callbacks, and the page "VOD events"."""

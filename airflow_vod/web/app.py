@@ -1,13 +1,14 @@
-"""The whole HTTP surface of this package on Airflow's API server, mounted below ``/tencent-vod``.
+"""The HTTP endpoints of this package on Airflow's API server, mounted at ``/tencent-vod``.
 
-    POST /callbacks/{conn_id}[/{token}]   VOD, which proves itself by a signature or the token
-    GET  /events, /static/{name}          the page "VOD events": who may read connections
-    GET  /api/events, /api/event          the newest events, one event
+    POST /callbacks/{conn_id}[/{token}]   from VOD, authenticated by a signature or the token
+    GET  /events, /static/{name}          the page "VOD events"
+    GET  /api/events, /api/event          a page of events, one event
     GET  /api/export                      events as JSON lines
-    GET  /api/queues, /api/history        the relay's health, numbers over time
-    POST /api/replay                      who may edit connections, from this very page
+    GET  /api/queues, /api/history        state of the relays, counts over time
+    POST /api/replay                      from that page only
 
-Invariant: what is not in this list is 404 or 405; all but the callbacks is behind Airflow's login.
+Invariant: everything else is 404 or 405. Apart from callbacks, all routes require a login to Airflow with the permission to read
+connections; the replay requires the permission to edit them.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from fastapi.responses import JSONResponse
 from airflow_vod.exceptions import InboxError, InboxUnavailableError
 from airflow_vod.hooks.config import inbox_url, open_inbox
 from airflow_vod.hooks.server import ServerHook
-from airflow_vod.web.access import may_read, may_replay, same_site
+from airflow_vod.web.access import require_edit, require_read, require_same_origin
 from airflow_vod.web.api import EventsApi, reading_router, replaying_router
 from airflow_vod.web.callbacks import callback_router
 from airflow_vod.web.connections import Connections
-from airflow_vod.web.headers import DiscreetLogs, SafeHeaders
+from airflow_vod.web.headers import RedactedLogs, SafeHeaders
 from airflow_vod.web.intake import Intake
 from airflow_vod.web.page import page_router
 
@@ -37,7 +38,11 @@ if TYPE_CHECKING:
 
 
 def shared_inbox() -> InboxStore:
-    """Open the inbox that all sensors and triggers of this installation share."""
+    """Open the inbox shared by all sensors and triggers of this installation.
+
+    :return: the inbox; opened once per process.
+    :raises InboxError: when it cannot be opened.
+    """
     return open_inbox(inbox_url())
 
 
@@ -49,13 +54,14 @@ def create_app(
     clock: Callable[[], float] = time.time,
     on_first_callback: Callable[[], object] | None = None,
 ) -> FastAPI:
-    """Make the application.
+    """Build the application.
 
-    :param connections: reads the connections that callbacks name.
-    :param intake: stores what callbacks bring.
+    :param connections: settings of the connections that callbacks name.
+    :param intake: stores the events of callbacks.
     :param inbox: opens the inbox.
-    :param clock: Unix seconds, by which signatures expire.
-    :param on_first_callback: called once, when the first callback has proved itself.
+    :param clock: Unix seconds; decides whether a signature has expired.
+    :param on_first_callback: called once, when the first callback has been authenticated.
+    :return: the application, to be mounted.
     """
     connections = connections or Connections()
     app = FastAPI(
@@ -66,31 +72,31 @@ def create_app(
     )
     api = EventsApi(inbox)
     app.include_router(callback_router(connections, intake or Intake(inbox), clock, on_first_callback))
-    app.include_router(page_router(), dependencies=[Depends(may_read)])
-    app.include_router(reading_router(api), dependencies=[Depends(may_read)])
-    app.include_router(replaying_router(api), dependencies=[Depends(may_replay), Depends(same_site)])
+    app.include_router(page_router(), dependencies=[Depends(require_read)])
+    app.include_router(reading_router(api), dependencies=[Depends(require_read)])
+    app.include_router(replaying_router(api), dependencies=[Depends(require_edit), Depends(require_same_origin)])
     app.add_exception_handler(InboxError, _inbox_failed)
     app.add_middleware(SafeHeaders)
-    app.add_middleware(DiscreetLogs)
+    app.add_middleware(RedactedLogs)
     return app
 
 
 def _warm(*steps: Callable[[], object]) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    """Take steps while the server starts that take most of a second the first time: callbacks wait for nobody long."""
+    """Run steps that are slow the first time while the server starts, so that no callback has to wait for them."""
 
-    def take() -> None:
+    def run() -> None:
         for step in steps:
-            with suppress(Exception):  # the first who needs it hears what is wrong
+            with suppress(Exception):  # reported to the first request that needs it
                 step()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        threading.Thread(target=take, name="vod-warm-up", daemon=True).start()
+        threading.Thread(target=run, name="vod-warm-up", daemon=True).start()
         yield
 
     return lifespan
 
 
 def _inbox_failed(request: Request, error: Exception) -> JSONResponse:
-    """Say what is wrong with the inbox, to people who may read connections; its errors hold no secret."""
+    """Report an error of the inbox to users who may read connections; its messages contain no secrets."""
     return JSONResponse({"detail": str(error)}, status_code=503 if isinstance(error, InboxUnavailableError) else 500)

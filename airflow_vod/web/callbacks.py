@@ -1,10 +1,10 @@
-"""Receives what VOD announces by HTTP ("normal callback").
+"""Receives VOD's HTTP callbacks ("normal callback").
 
-Invariants: nothing is stored before it has proved itself, and 200 is answered only after the commit. A refusal says neither
-what was wrong nor whether the connection exists. Nothing that was sent is echoed.
+Invariants: nothing is stored before the sender is authenticated, and 200 is sent only after the commit. A rejection reveals
+neither what was wrong nor whether the connection exists. Nothing of the request is echoed.
 
-What a callback must prove itself with stands in the connection: the application's SignKey (see `signature`), or a token at
-the end of the URL; where both are configured, both are asked for, and where none is, nothing is accepted.
+The connection says how a callback is authenticated: by the application's SignKey (see `signature`), by a token at the end of the
+URL, or, if both are configured, by both. If neither is, no callback is accepted.
 
 Source: VOD's guide of the normal callback (POST, JSON, 5 s) and ModifyEventConfig (SignKey).
 """
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_BODY = 1024 * 1024  # bytes; events of VOD have a few thousand
+MAX_BODY = 1024 * 1024  # bytes; VOD's events have a few thousand
 BODY_TIMEOUT = 5.0  # seconds for the body to arrive
-UNPARSED_PER_HOUR = 60  # of each queue, by each process
-REFUSALS_PER_HOUR = 10  # lines in the log for each reason, by each process
-UNPARSED_KEPT = 16_384  # bytes of each
-_LARGE = 64 * 1024  # bytes, from which on a body is read in a thread: the event loop has others to serve
-_NOBODYS = secrets.token_hex(16)  # stands in for a secret that is not configured; nobody knows it
+UNPARSED_PER_HOUR = 60  # bodies kept per queue and process
+REFUSALS_PER_HOUR = 10  # log lines per reason and process
+UNPARSED_KEPT = 16_384  # bytes kept of each such body
+_LARGE = 64 * 1024  # bytes; larger bodies are parsed in a thread, to keep the event loop responsive
+_UNKNOWN_SECRET = secrets.token_hex(16)  # stands in for a secret that is not configured
 
 
 def callback_router(
@@ -50,12 +50,13 @@ def callback_router(
     clock: Callable[[], float] = time.time,
     on_first: Callable[[], object] | None = None,
 ) -> APIRouter:
-    """Make the routes.
+    """Build the routes.
 
-    :param connections: where settings come from.
-    :param intake: where events go.
+    :param connections: settings of the connections that callbacks name.
+    :param intake: stores events.
     :param clock: Unix seconds.
-    :param on_first: called once, when the first callback has proved itself.
+    :param on_first: called once, when the first callback has been authenticated.
+    :return: the routes.
     """
     receiver = Receiver(connections, intake, clock, on_first)
     router = APIRouter()
@@ -65,7 +66,7 @@ def callback_router(
 
 
 class Receiver:
-    """Answers callbacks; see `callback_router`."""
+    """Handles callbacks; parameters as for `callback_router`."""
 
     def __init__(
         self,
@@ -82,7 +83,12 @@ class Receiver:
         self._refused = HourlyBudget(REFUSALS_PER_HOUR, clock)
 
     async def callback(self, request: Request) -> Response:
-        """Receive one event."""
+        """Receive one callback.
+
+        :param request: from anybody.
+        :return: 200 once its event is stored; 400 if it is not an event; 403 if it is not authenticated; 408 or 413 if its body
+            is late or too large; 503 if it was not stored and should be sent again.
+        """
         query = _query(request)
         token = request.path_params.get("token") or query.get("token", "")
         body, status = await _body(request)
@@ -92,10 +98,10 @@ class Receiver:
         content = await asyncio.to_thread(_load, body) if len(body) > _LARGE else _load(body)
         claims = [claim_in(each) for each in (request.headers, query, content)]
         signed = is_genuine(claims, _sign_key(settings), self._clock())
-        if not _proves_itself(settings, token, signed):
-            self._note_refusal(request.path_params["conn_id"], _lack(settings, signed, any(claims)))
+        if not _is_authentic(settings, token, signed):
+            self._report_rejection(request.path_params["conn_id"], _rejection_reason(settings, signed, any(claims)))
             return Response(status_code=403)
-        assert settings is not None  # noqa: S101 - nothing proves itself without
+        assert settings is not None  # noqa: S101 - implied by `_is_authentic`
         on_first, self._on_first = self._on_first, None
         if on_first is not None:
             on_first()
@@ -104,75 +110,82 @@ class Receiver:
         event = await asyncio.to_thread(read_event, content) if len(body) > _LARGE else read_event(content)
         return await self._store(settings.queue, event, body)
 
-    def _note_refusal(self, conn_id: str, why: str) -> None:
-        """Say why, to whoever looks for events that do not come; strangers can fill neither the log nor this memory."""
-        metrics.count("callbacks.refused", reason=why)
-        if self._refused.take(why):
-            log.warning("A callback for connection %.100r was refused: %s", conn_id, why)
+    def _report_rejection(self, conn_id: str, reason: str) -> None:
+        """Report why, for those who look for missing events; requests can flood neither the log nor the memory."""
+        metrics.count("callbacks.refused", reason=reason)
+        if self._refused.take(reason):
+            log.warning("A callback for connection %.100r was rejected: %s", conn_id, reason)
 
     async def _store(self, queue: str, event: VodEvent | UnparsedEvent, body: bytes) -> Response:
         status = 200
         if isinstance(event, UnparsedEvent):
             status = 400
             if not self._unparsed.take(queue):
-                log.warning("A callback for queue %s is no event; it is not kept, for too many were none", queue)
+                log.warning(
+                    "A callback for queue %s is not an event; it is dropped, as there were too many of them",
+                    queue,
+                )
                 return Response(status_code=status)
-            log.warning("A callback for queue %s is no event: %s", queue, event.error)
+            log.warning("A callback for queue %s is not an event: %s", queue, event.error)
             if len(body) > UNPARSED_KEPT:
                 event = read_event(body[:UNPARSED_KEPT])
         try:
             await self._intake.receive(queue, event)
-        except Exception as error:  # the sender must hear that it is to come again, whatever it was
-            unforeseen = not isinstance(error, VodError)
-            log.error("A callback for queue %s was not stored: %s", queue, error, exc_info=unforeseen)
+        except Exception as error:  # whatever it is, the sender must be told to retry
+            unexpected = not isinstance(error, VodError)
+            log.error("A callback for queue %s could not be stored: %s", queue, error, exc_info=unexpected)
             return Response(status_code=503, headers={"Retry-After": "5"})
         return Response(status_code=status)
 
 
 class HourlyBudget:
-    """So many of each kind in each hour, and no more.
+    """A limit per kind and hour.
 
-    :param most: how many.
-    :param clock: seconds.
+    :param limit: maximum number of each kind per hour.
+    :param clock: Unix seconds.
     """
 
-    def __init__(self, most: int, clock: Callable[[], float]) -> None:
-        self._most = most
+    def __init__(self, limit: int, clock: Callable[[], float]) -> None:
+        self._limit = limit
         self._clock = clock
         self._hour = 0
         self._taken: dict[str, int] = {}
 
     def take(self, kind: str) -> bool:
-        """Take one, if there is one left."""
+        """Use up one unit.
+
+        :param kind: what is limited.
+        :return: whether the limit had not been reached.
+        """
         hour = int(self._clock() // 3600)
         if hour != self._hour:
             self._hour, self._taken = hour, {}
         self._taken[kind] = self._taken.get(kind, 0) + 1
-        return self._taken[kind] <= self._most
+        return self._taken[kind] <= self._limit
 
 
 def _sign_key(settings: VodSettings | None) -> str:
-    return (settings and settings.callback_sign_key) or _NOBODYS
+    return (settings and settings.callback_sign_key) or _UNKNOWN_SECRET
 
 
-def _proves_itself(settings: VodSettings | None, token: str, signed: bool) -> bool:
-    """Weigh the proofs; all of them are looked at whatever the first one says."""
+def _is_authentic(settings: VodSettings | None, token: str, signed: bool) -> bool:
+    """Evaluate all proofs, whatever the first one yields, so that the time taken reveals nothing."""
     expected = settings and settings.callback_token
-    has_token = hmac.compare_digest((expected or _NOBODYS).encode(), token.encode("utf-8", "replace"))
+    has_token = hmac.compare_digest((expected or _UNKNOWN_SECRET).encode(), token.encode("utf-8", "replace"))
     if settings is None or not (settings.callback_sign_key or expected):
         return False
     return (signed or not settings.callback_sign_key) and (has_token or not expected)
 
 
-def _lack(settings: VodSettings | None, signed: bool, claimed: bool) -> str:
-    """Say what a callback lacks that does not prove itself."""
+def _rejection_reason(settings: VodSettings | None, signed: bool, claimed: bool) -> str:
+    """Say why a callback was not authenticated."""
     if settings is None:
-        return "there is no such connection, or it cannot be read"
+        return "the connection does not exist or cannot be read"
     if not settings.takes_callbacks:
         return "the connection has neither callback_sign_key nor callback_token"
     if signed or not settings.callback_sign_key:
         return "its token is missing or wrong"
-    return "its signature is wrong or too old" if claimed else "it is not signed"
+    return "its signature is wrong or has expired" if claimed else "it is not signed"
 
 
 def _query(request: Request) -> dict[str, str]:
@@ -183,9 +196,9 @@ def _query(request: Request) -> dict[str, str]:
 
 
 async def _body(request: Request) -> tuple[bytes | None, int]:
-    """Read the body up to its limits.
+    """Read the body within the limits of size and time.
 
-    :return: the body, or None and the status to answer with.
+    :return: the body, or None, and the status to answer with.
     """
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and int(declared[:20]) > MAX_BODY:
@@ -204,7 +217,7 @@ async def _body(request: Request) -> tuple[bytes | None, int]:
 
 
 def _load(body: bytes) -> Any:
-    """Load JSON; what is none stays as it came, and is told so when it is read as an event."""
+    """Parse JSON; anything else is returned as is, and fails when it is parsed as an event."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):

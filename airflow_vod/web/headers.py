@@ -1,7 +1,7 @@
-"""What every answer carries, and what no log of requests shows.
+"""Security headers on every answer, and no secrets in access logs.
 
-Invariants: no answer can be made to run a script, or be framed, by anybody but this server; and where a callback's path or
-query holds its secret, it is out of the request's scope by the time an answer leaves, which is when requests are logged.
+Invariants: browsers run no script in our answers and embed them in no frame except this server's own; and secrets in the path or
+query of a callback are removed from the request's scope before the answer is sent, which is when requests are logged.
 """
 
 from __future__ import annotations
@@ -31,19 +31,22 @@ _HEADERS = [
 ]
 _NO_STORE = (b"cache-control", b"no-store")
 _SECRET = re.compile(r"(/callbacks/[^/]*/).+")
-_HIDDEN = "***"
+_REDACTED = "***"
 
 
 class SafeHeaders:
-    """Adds the headers to each answer (ASGI middleware)."""
+    """ASGI middleware that adds the headers to every answer.
+
+    :param app: to wrap.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Serve one request (ASGI)."""
 
-        async def send_safely(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = [*message.get("headers", ()), *_HEADERS]
                 if not any(name.lower() == b"cache-control" for name, _ in headers):
@@ -51,38 +54,40 @@ class SafeHeaders:
                 message = {**message, "headers": headers}
             await send(message)
 
-        await self._app(scope, receive, send_safely)
+        await self._app(scope, receive, send_with_headers)
 
 
-class DiscreetLogs:
-    """Takes secrets out of the scope before an answer leaves (ASGI middleware).
+class RedactedLogs:
+    """ASGI middleware that removes secrets from the scope before an answer is sent.
 
-    Airflow's log of requests, and uvicorn's, read the very scope that is changed here. A proxy in front has logs of its own.
+    Airflow's access log and uvicorn's read the scope object that is changed here. The logs of a proxy in front are not covered.
+
+    :param app: to wrap.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Serve one request (ASGI)."""
 
-        async def send_discreetly(message: Message) -> None:
-            _hide(scope)
+        async def send_redacted(message: Message) -> None:
+            _redact(scope)
             await send(message)
 
         try:
-            await self._app(scope, receive, send_discreetly)
+            await self._app(scope, receive, send_redacted)
         finally:
-            _hide(scope)
+            _redact(scope)
 
 
-def _hide(scope: Scope) -> None:
+def _redact(scope: Scope) -> None:
     changed: dict[str, Any] = {}
     path = scope.get("path", "")
     if "/callbacks/" not in path:
         return
-    changed["path"] = _SECRET.sub(rf"\1{_HIDDEN}", path)
+    changed["path"] = _SECRET.sub(rf"\1{_REDACTED}", path)
     changed["raw_path"] = changed["path"].encode("utf-8", "replace")
     if scope.get("query_string"):
-        changed["query_string"] = _HIDDEN.encode()
+        changed["query_string"] = _REDACTED.encode()
     scope.update(changed)

@@ -1,6 +1,6 @@
-"""From many callbacks at once into the inbox: those that come while a commit runs share the next one.
+"""Stores the events of concurrent callbacks in groups: those that arrive during a commit share the next one.
 
-Invariant: `receive` returns after the commit of its event, or raises. Nothing is kept here that its sender takes for stored.
+Invariant: `receive` returns after its event is committed, or raises; no event is acknowledged while it is only in memory.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     from airflow_vod.events.parse import UnparsedEvent, VodEvent
     from airflow_vod.inbox import InboxStore, Received
 
-PATIENCE = 4.5  # seconds; VOD gives up after 5 (guide of the normal callback)
-GROUP = 128  # events per commit
-MOST_WAITING = 2000  # events; with more, the database cannot keep up, and the sender had better come again
+TIMEOUT = 4.5  # seconds; VOD gives up after 5 (guide of the normal callback)
+MAX_GROUP = 128  # events per commit
+MAX_WAITING = 2000  # events; with more, the database cannot keep up and the sender should retry
 
 _Waiting = list[tuple["VodEvent | UnparsedEvent", "asyncio.Future[Received]"]]
 
 
 class Intake:
-    """Stores events of one process.
+    """Stores the events that one process receives.
 
     :param inbox: opens the inbox; called in a thread.
-    :param patience: seconds after which a commit is too late for who waits for it.
+    :param timeout: seconds to wait for the commit of an event.
     """
 
-    def __init__(self, inbox: Callable[[], InboxStore], patience: float = PATIENCE) -> None:
+    def __init__(self, inbox: Callable[[], InboxStore], timeout: float = TIMEOUT) -> None:
         self._inbox = inbox
-        self._patience = patience
+        self._timeout = timeout
         self._waiting: dict[str, _Waiting] = {}
         self._writers: dict[str, asyncio.Task[None]] = {}
 
@@ -39,28 +39,31 @@ class Intake:
         """Store one event.
 
         :param queue: the queue it belongs to.
-        :raises InboxUnavailableError: it was not stored in time; it may still be, and then comes again as a duplicate.
-        :raises InboxError: the inbox refuses it.
+        :param event: to store.
+        :return: its place in the inbox, once it is committed.
+        :raises InboxUnavailableError: it was not stored in time; if it is stored later, the retry is a duplicate.
+        :raises InboxError: the inbox rejects it.
         """
-        if sum(map(len, self._waiting.values())) >= MOST_WAITING:
-            raise InboxUnavailableError("More callbacks came than the database of the inbox can take.")
+        if sum(map(len, self._waiting.values())) >= MAX_WAITING:
+            raise InboxUnavailableError("Callbacks arrive faster than the inbox database can store them.")
         stored: asyncio.Future[Received] = asyncio.get_running_loop().create_future()
-        stored.add_done_callback(_look_at)
+        stored.add_done_callback(_retrieve)
         self._waiting.setdefault(queue, []).append((event, stored))
         if queue not in self._writers:
             self._writers[queue] = asyncio.create_task(self._write(queue))
         try:
-            return await asyncio.wait_for(asyncio.shield(stored), self._patience)
+            return await asyncio.wait_for(asyncio.shield(stored), self._timeout)
         except TimeoutError:
-            raise InboxUnavailableError("The database of the inbox is too slow for the sender of a callback.") from None
+            text = f"The inbox database is too slow: it did not commit within {self._timeout:g} s."
+            raise InboxUnavailableError(text) from None
 
     async def _write(self, queue: str) -> None:
-        """Commit until nobody waits; one commit at a time, for they would only wait for each other."""
+        """Commit group after group until none waits; concurrent commits to one queue would only block each other."""
         try:
             while waiting := self._waiting.pop(queue, None):
-                if len(waiting) > GROUP:
-                    self._waiting[queue] = waiting[GROUP:]
-                await self._store(queue, waiting[:GROUP])
+                if len(waiting) > MAX_GROUP:
+                    self._waiting[queue] = waiting[MAX_GROUP:]
+                await self._store(queue, waiting[:MAX_GROUP])
         finally:
             del self._writers[queue]
 
@@ -74,7 +77,7 @@ class Intake:
             )
         except Exception as error:
             if len(group) > 1 and not isinstance(error, InboxUnavailableError):
-                for one in group:  # one of them cannot be stored: it must not keep the others out
+                for one in group:  # one event cannot be stored: it must not affect the others
                     await self._store(queue, [one])
                 return
             for _, stored in group:
@@ -86,7 +89,7 @@ class Intake:
                 stored.set_result(outcome)
 
 
-def _look_at(stored: asyncio.Future[Received]) -> None:
-    """Take the outcome of who has gone meanwhile, so that nobody warns of it."""
+def _retrieve(stored: asyncio.Future[Received]) -> None:
+    """Retrieve the outcome, so that asyncio does not warn when the waiting request is gone."""
     if not stored.cancelled():
         stored.exception()

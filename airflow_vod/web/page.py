@@ -1,6 +1,6 @@
-"""The page "VOD events": three static files, without any asset from elsewhere and without a build step.
+"""The page "VOD events": static files without a build step and without third-party assets.
 
-Invariant: what is served here is the same for everybody and holds no event; the script in it asks `api` for those.
+Invariant: what is served here is the same for all users and contains no events; the page's script requests those from `api`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _ASSETS = {"events.css": "text/css", "events.js": "text/javascript", "theme.js":
 
 
 def page_router() -> APIRouter:
-    """Make the routes."""
+    """Build the routes."""
     router = APIRouter()
     router.add_api_route("/events", page, methods=["GET"])
     router.add_api_route("/static/{name}", asset, methods=["GET"])
@@ -28,7 +28,11 @@ def page() -> FileResponse:
 
 
 def asset(name: str) -> FileResponse:
-    """Serve what the page is made of."""
+    """Serve an asset of the page.
+
+    :param name: its file name.
+    :raises HTTPException: 404 for any other.
+    """
     if name not in _ASSETS:
         raise HTTPException(404, "There is no such file.")
     return FileResponse(_STATIC / name, media_type=_ASSETS[name], headers={"Cache-Control": "no-cache"})

@@ -42,14 +42,14 @@ HOLD = 5.0  # seconds for which VOD holds a pull from an empty queue
 
 def pulls_of(vod: Emulator) -> list[Call]:
     """The pulls that have been answered, in the order in which they came."""
-    return sorted((call for call in vod.calls if call.action == "PullEvents"), key=lambda call: call.time)
+    return sorted((call for call in vod.calls if call.action == "PullEvents"), key=lambda call: call.arrived_at)
 
 
 def stints_of(pulls: list[Call]) -> Iterator[tuple[str | None, float, float]]:
     """Who pulled without a break by another, from when to when."""
     for who, some in itertools.groupby(pulls, key=lambda call: call.secret_id):
         calls = list(some)
-        yield who, calls[0].time, max(call.time + call.seconds for call in calls)
+        yield who, calls[0].arrived_at, max(call.arrived_at + call.seconds for call in calls)
 
 
 def decoded(value: Any) -> Any:
@@ -192,7 +192,7 @@ def test_sensors_that_poke_in_processes_of_their_own(postgresql: PostgreSQLServe
             vod.wait_until(lambda: vod.calls.count("DescribeTaskDetail") >= POKERS, 120)
             began = time.time()
             time.sleep(4 * HOLD)
-            idle = [call for call in pulls_of(vod) if call.time + call.seconds > began]
+            idle = [call for call in pulls_of(vod) if call.arrived_at + call.seconds > began]
             print(f"\n{len(idle)} pulls ended in {time.time() - began:.1f} s while {POKERS} processes wait")
             assert 1 <= len(idle) <= 4
 
@@ -209,5 +209,5 @@ def test_sensors_that_poke_in_processes_of_their_own(postgresql: PostgreSQLServe
     assert all(vod_task_id == f"Concat-poked-{index}" for index, _, vod_task_id in answers)
     pulls = pulls_of(vod)
     for one, next_one in itertools.pairwise(pulls):
-        assert next_one.time >= one.time + one.seconds, "two pulled at a time"
+        assert next_one.arrived_at >= one.arrived_at + one.seconds, "two pulled at a time"
     assert vod.queue(SUB_APP_ID).confirmed == POKERS

@@ -449,7 +449,7 @@ class _Campaign:
         by_action: dict[str, list[float]] = {}
         for call in self.emulator.calls:
             self.report.calls[call.action] += 1
-            by_action.setdefault(call.action, []).append(self.clock.elapsed(call.time))
+            by_action.setdefault(call.action, []).append(self.clock.elapsed(call.arrived_at))
         for action, times in by_action.items():
             times.sort()
             most = max(bisect.bisect_left(times, start + 1) - n for n, start in enumerate(times))

@@ -81,7 +81,7 @@ def start(vod: Emulator, inbox_url: str) -> Iterator[Start]:
 def pulls(vod: Emulator, secret_id: str) -> list[tuple[float, float]]:
     """Arrival and end of a process's pulls."""
     return [
-        (call.time, call.time + call.seconds)
+        (call.arrived_at, call.arrived_at + call.seconds)
         for call in vod.calls
         if call.action == "PullEvents" and call.secret_id == secret_id
     ]

@@ -1,16 +1,16 @@
-// The page "VOD events". What strangers wrote reaches the page through `textContent` and attributes that run nothing, never as
-// markup; the Content-Security-Policy forbids the rest.
+// The page "VOD events". Untrusted content is inserted through `textContent` and attributes that cannot run scripts, never as
+// markup; the Content-Security-Policy is a second line of defence.
 "use strict";
 
-const LIVE_EVERY = 5_000; // milliseconds
-const BEHIND = 10; // seconds without a pull that left nothing; less is a burst
+const REFRESH_INTERVAL = 5_000; // milliseconds
+const BEHIND = 10; // seconds since a pull last emptied the queue; anything less is a burst
 const SVG = "http://www.w3.org/2000/svg";
 const $ = (id) => document.getElementById(id);
 
-let before = null; // cursor of the page that is shown; null for the newest
-let next = null; // cursor of the page behind it
+let before = null; // cursor of the current page; null for the newest events
+let next = null; // cursor of the next page
 let shown = null; // the event in the dialog
-let asked = 0; // number of the newest request for events: answers to older ones come too late
+let latestRequest = 0; // number of the latest request for events: answers to earlier ones are ignored
 let skew = 0; // seconds that the server's clock is ahead of this one
 
 function element(name, { text, className, ...attributes } = {}, ...children) {
@@ -27,7 +27,7 @@ async function ask(path, options = {}) {
   if (!response.ok) {
     const answer = await response.json().catch(() => ({}));
     const detail = typeof answer.detail === "string" ? answer.detail : `The server answered ${response.status}.`;
-    throw new Error(response.status === 401 ? "Your login to Airflow is over: load the page again." : detail);
+    throw new Error(response.status === 401 ? "Your Airflow session has expired. Reload the page." : detail);
   }
   const answer = await response.json();
   if (answer.now) skew = answer.now - Date.now() / 1000;
@@ -54,7 +54,7 @@ function filters() {
 // Events
 
 async function showEvents() {
-  const request = ++asked;
+  const request = ++latestRequest;
   const query = filters();
   $("export").href = `api/export?${query}`;
   if (before) query.set("before", before);
@@ -62,10 +62,10 @@ async function showEvents() {
   try {
     page = await ask(`api/events?${query}`);
   } catch (error) {
-    if (request === asked) say(error.message);
+    if (request === latestRequest) say(error.message);
     return;
   }
-  if (request !== asked) return;
+  if (request !== latestRequest) return;
   next = page.next;
   const focused = document.activeElement?.closest?.("tbody tr")?.dataset.key;
   const rows = page.events.map(row);
@@ -88,7 +88,7 @@ function row(event) {
     element("td", {}, outcome ? element("span", { className: `badge ${outcome}`, text: words[outcome] ?? outcome }) : event.status ?? "–"),
     element("td", { text: event.source }),
     element("td", { text: ago(event.received_at), title: exactly(event.received_at) }),
-    element("td", { text: event.read_by ?? "–", title: event.read_at ? `${event.read_by} ${exactly(event.read_at)}` : "nobody yet" }),
+    element("td", { text: event.read_by ?? "–", title: event.read_at ? `${event.read_by} ${exactly(event.read_at)}` : "not read yet" }),
   ];
   const made = element("tr", { className: event.read_at ? "" : "unread" }, ...cells);
   made.dataset.key = `${event.queue} ${event.key}`;
@@ -110,7 +110,7 @@ async function showDetail({ queue, position }) {
     Status: shown.status,
     Queue: `${shown.queue}, position ${shown.position}`,
     Received: `${exactly(shown.received_at)} by ${shown.source}`,
-    Read: shown.read_at ? `${exactly(shown.read_at)} by ${shown.read_by}` : "by nobody yet",
+    Read: shown.read_at ? `${exactly(shown.read_at)} by ${shown.read_by}` : "not yet",
     Key: shown.key,
     Problem: shown.error,
   };
@@ -143,13 +143,13 @@ async function replay() {
 
 async function showRelays() {
   const { queues, event_types: types } = await ask("api/queues");
-  $("relays").replaceChildren(...(queues.length ? queues.map(card) : [element("p", { className: "quiet", text: "Nothing has come yet." })]));
+  $("relays").replaceChildren(...(queues.length ? queues.map(card) : [element("p", { className: "quiet", text: "No events yet." })]));
   if (!$("event-types").children.length) $("event-types").append(...types.map((value) => element("option", { value })));
   const known = new Set([...$("queue").options].map((option) => option.value));
   for (const { queue } of queues) if (!known.has(queue)) $("queue").append(element("option", { value: queue, text: queue }));
 }
 
-// Each of these numbers may be missing: where nothing has been pulled yet, and where VOD does not say.
+// Each of these values may be missing: before the first pull, or when VOD does not report it.
 const isBehind = (relay) => Boolean(relay.caught_up_at) && relay.last_pull_at - relay.caught_up_at > BEHIND;
 
 function inQueue({ in_queue: count, in_queue_at: when }) {
@@ -165,13 +165,13 @@ function caughtUp(relay) {
 function card(queue) {
   const idle = queue.waiters > 0 && !queue.holder;
   const facts = [
-    ["Pulled by", queue.holder ? `${queue.holder}, for ${span(Date.now() / 1000 + skew - queue.held_since)}` : "nobody now"],
+    ["Pulled by", queue.holder ? `${queue.holder}, for ${span(Date.now() / 1000 + skew - queue.held_since)}` : "nobody"],
     ["Last pull", queue.holder ? ago(queue.relay.last_pull_at) : "–"],
     ["In VOD's queue", inQueue(queue.relay)],
     ["Caught up", caughtUp(queue.relay)],
     ["Newest event", ago(queue.newest)],
     ["Unread", `${queue.unread} of ${queue.events}${queue.unparsed ? `, ${queue.unparsed} not readable` : ""}`],
-    ["Waiters", idle ? `${queue.waiters}, and nobody pulls` : queue.waiters],
+    ["Waiters", idle ? `${queue.waiters}, but nobody pulls` : queue.waiters],
   ];
   const list = element("dl", {}, ...facts.flatMap(([name, text]) => [element("dt", { text: name }), element("dd", { text })]));
   const state = idle || isBehind(queue.relay) ? "warn" : queue.holder ? "good" : "";
@@ -229,7 +229,7 @@ function go(cursor) {
   showEvents();
 }
 
-// Links at Airflow's tasks open this page with what to look for in its address. Whatever that is, it becomes the value of a field.
+// Links on Airflow's task pages pass search terms in the query string. They are untrusted, and only become values of fields.
 const linked = new URLSearchParams(location.search);
 for (const name of ["search", "event_type"]) if (linked.has(name)) $(name).value = linked.get(name).slice(0, 255);
 
@@ -256,5 +256,5 @@ addEventListener("keydown", (event) => {
 });
 setInterval(() => {
   if ($("live").checked && !document.hidden && !before && !$("detail").open) refresh();
-}, LIVE_EVERY);
+}, REFRESH_INTERVAL);
 refresh();

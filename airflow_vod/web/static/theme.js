@@ -1,4 +1,4 @@
-// Follows the theme that was chosen in Airflow, which keeps it under this name; without a choice, the system's.
+// Follows the theme chosen in Airflow, which stores it under this key; by default, the system's theme.
 "use strict";
 
 function applyTheme() {
@@ -6,7 +6,7 @@ function applyTheme() {
   try {
     theme = localStorage.getItem("theme");
   } catch {
-    // Storage is closed to us: the system's theme will do.
+    // Storage is not accessible: use the system's theme.
   }
   document.documentElement.dataset.theme = theme === "dark" || theme === "light" ? theme : "system";
 }

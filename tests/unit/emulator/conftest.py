@@ -1,4 +1,4 @@
-"""What several tests of a running emulator begin with."""
+"""Fixtures for tests of a running emulator."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from airflow_vod.emulator import Emulator, EmulatorOptions, ManualClock
 
 @pytest.fixture
 def vod() -> Iterator[Emulator]:
-    """An emulator whose time stands still."""
+    """An emulator with a manual clock."""
     with Emulator(clock=ManualClock(), options=EmulatorOptions(null_fields=False)) as vod:
         yield vod

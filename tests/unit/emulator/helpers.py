@@ -1,4 +1,4 @@
-"""A client of the emulator that signs with the official SDK's own signer, so that the check is not tested against itself."""
+"""A client of the emulator that signs with the official SDK, so that the verification is not tested against itself."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def sign(
 
 
 class Local:
-    """The core without HTTP: calls are functions, and time stands still until it is moved."""
+    """The core without HTTP, with a manual clock."""
 
     def __init__(self, sub_app_ids: list[int] | None = None, **options: Any) -> None:
         self.clock = ManualClock(1_700_000_000.0)
@@ -77,33 +77,33 @@ class Local:
         self.clock.follow(self.api)
 
     def send(self, request: Request) -> list[Answer]:
-        """The list that the answer is put into, now or later."""
+        """A list that the answer is appended to, now or later."""
         answers: list[Answer] = []
         self.api.handle(request, answers.append)
         return answers
 
     def call(self, action: str, **params: Any) -> dict[str, Any]:
-        """The ``Response`` of a call that is answered at once."""
+        """The ``Response`` of a call that is answered immediately."""
         (answer,) = self.send(sign(action, params))
         return json.loads(answer.body)["Response"]
 
     def error(self, action: str, **params: Any) -> str:
-        """The error code of a call that is refused at once."""
+        """The error code of a call that is refused immediately."""
         return self.call(action, **params)["Error"]["Code"]
 
     def publish(self, *names: str, sub_app_id: int = 0) -> None:
-        """Publish events that say nothing but their name."""
+        """Publish events that consist of a type only."""
         for name in names:
             self.api.publish({"EventType": name}, sub_app_id)
 
     def pull(self, **params: Any) -> dict[str, str]:
-        """Name to handle of the events of a pull that is answered at once."""
+        """Type to handle of the events of a pull that is answered immediately."""
         return {event["EventType"]: event["EventHandle"] for event in self.call("PullEvents", **params)["EventSet"]}
 
 
 @dataclass(frozen=True)
 class Reply:
-    """An HTTP answer as it came over the wire."""
+    """An HTTP answer as received."""
 
     status: int
     content_type: str | None
@@ -111,7 +111,7 @@ class Reply:
 
     @property
     def response(self) -> dict[str, Any]:
-        """What stands under ``Response``."""
+        """The content of ``Response``."""
         return json.loads(self.body)["Response"]
 
 
@@ -129,7 +129,7 @@ class Wire:
         return connection
 
     def send(self, connection: HTTPConnection, action: str, **params: Any) -> None:
-        """Send a call on a connection that is there already."""
+        """Send a call on an open connection."""
         request = sign(action, params, host=self._host, secret_id=self._vod.secret_id, secret_key=self._vod.secret_key)
         connection.request(request.method, "/", request.body, dict(request.headers))
 
@@ -138,7 +138,7 @@ class Wire:
         return read(self.open(action, **params))
 
     def control(self, method: str, path: str, content: Any = None) -> Any:
-        """Use the control surface; status and JSON."""
+        """Call the control API; status and JSON."""
         connection = HTTPConnection("127.0.0.1", self._vod.port, timeout=10)
         connection.request(method, f"/_emulator/{path}", None if content is None else json.dumps(content).encode())
         reply = read(connection)

@@ -1,4 +1,4 @@
-"""Every action and every refusal, without HTTP."""
+"""Every action and every error, without HTTP."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .helpers import SECRET_ID, Local, sign
 
 
 def test_pull_then_confirm():
-    """The ordinary round: an event is pulled, confirmed, and gone."""
+    """An event that is pulled and confirmed is removed."""
     vod = Local()
     vod.publish("A", "B")
     handles = vod.pull()
@@ -36,7 +36,7 @@ def test_pull_then_confirm():
     ],
 )
 def test_an_empty_queue_answers_after_the_hold(empty: str, expected: dict[str, Any]):
-    """All three forms that an empty answer may have, after five seconds and not before."""
+    """An empty queue answers after five seconds, in each of three forms."""
     vod = Local(empty=empty)
     answers = vod.send(sign("PullEvents"))
     vod.clock.advance(4.99)
@@ -48,7 +48,7 @@ def test_an_empty_queue_answers_after_the_hold(empty: str, expected: dict[str, A
 
 
 def test_each_application_has_a_queue_of_its_own():
-    """A SubAppId sees its own events only, and a handle is good in its own queue only."""
+    """A SubAppId sees its own events only, and a handle is valid in its own queue only."""
     vod = Local()
     vod.publish("Primary")
     vod.publish("Other", sub_app_id=7)
@@ -64,7 +64,7 @@ def test_each_application_has_a_queue_of_its_own():
     [("partial", "InvalidParameterValue", 1), ("all_or_nothing", "InvalidParameterValue", 0), ("lenient", None, 1)],
 )
 def test_a_bad_handle_among_good_ones(policy: str, code: str | None, confirmed: int):
-    """What happens to the good ones is an open question: all three answers can be had."""
+    """Each of the three policies treats the valid handles next to an invalid one as documented."""
     vod = Local(bad_handle=policy)
     vod.publish("A")
     response = vod.call("ConfirmEvents", EventHandles=[*vod.pull().values(), "tdmq0"])
@@ -73,7 +73,7 @@ def test_a_bad_handle_among_good_ones(policy: str, code: str | None, confirmed: 
 
 
 def test_a_handle_twice_in_one_call_is_bad_the_second_time():
-    """Undocumented; as with a handle that was used before, so that nothing is confirmed where all must be good."""
+    """A handle given twice is treated like one used before: with all_or_nothing, nothing is confirmed."""
     for policy, confirmed in (("partial", 1), ("all_or_nothing", 0)):
         vod = Local(bad_handle=policy)
         vod.publish("A")
@@ -84,7 +84,7 @@ def test_a_handle_twice_in_one_call_is_bad_the_second_time():
 
 @pytest.mark.parametrize("number", [0, 17])
 def test_one_to_sixteen_handles(number: int):
-    """An empty list and a longer one are refused, and nothing is confirmed."""
+    """No handles, or more than 16, are refused, and nothing is confirmed."""
     vod = Local(batch=17)
     vod.publish(*(f"E{n}" for n in range(17)))
     handles = list(vod.pull().values())
@@ -93,7 +93,7 @@ def test_one_to_sixteen_handles(number: int):
 
 
 def test_an_abandoned_pull_takes_the_next_batch():
-    """By default a pull whose client has gone still takes events, which are then hidden for 30 s."""
+    """By default a pull whose client has disconnected still takes events, which are then hidden for 30 s."""
     vod = Local()
     exchange = vod.api.handle(sign("PullEvents"), lambda answer: None)
     vod.api.disconnect(exchange)
@@ -106,7 +106,7 @@ def test_an_abandoned_pull_takes_the_next_batch():
 
 
 def test_an_abandoned_pull_may_leave_the_batch():
-    """The kinder server notices, and the event stays for others."""
+    """With the option, a pull whose client has disconnected leaves the event to others."""
     vod = Local(abandoned_pull="leaves")
     exchange = vod.api.handle(sign("PullEvents"), lambda answer: None)
     vod.api.disconnect(exchange)
@@ -119,7 +119,7 @@ def test_an_abandoned_pull_may_leave_the_batch():
 
 
 def test_the_number_of_events_is_stale():
-    """DescribeEventsState tells what was, up to three minutes ago."""
+    """DescribeEventsState returns a count up to three minutes old."""
     vod = Local()
     assert vod.call("DescribeEventsState")["CountOfEventsToPull"] == 0
     vod.publish("A", "B")
@@ -130,7 +130,7 @@ def test_the_number_of_events_is_stale():
 
 
 def test_modified_configuration_is_described():
-    """What is given changes, what is not given stays; the key for signing is never shown; an empty URL clears it."""
+    """Only given fields change; the sign key is never shown; an empty URL clears the URL."""
     vod = Local()
     vod.call(
         "ModifyEventConfig", Mode="PUSH", NotificationUrl="http://x/", UploadMediaCompleteEventSwitch="ON", SignKey="k1"
@@ -162,7 +162,7 @@ def test_modified_configuration_is_described():
     ids=str,
 )
 def test_a_wrong_configuration_changes_nothing(params: dict[str, str]):
-    """One bad value, and the good ones beside it are not taken either."""
+    """With one invalid value, nothing is changed."""
     vod = Local()
     given = {"Mode": "PUSH", "PersistenceCompleteEventSwitch": "ON", **params}
     assert vod.error("ModifyEventConfig", **given) == "InvalidParameter"
@@ -171,7 +171,7 @@ def test_a_wrong_configuration_changes_nothing(params: dict[str, str]):
 
 
 def test_push_mode_bypasses_the_queue():
-    """In PUSH mode events do not come into the queue, and what it held stays there until PULL is back."""
+    """In PUSH mode events bypass the queue, whose content is kept until PULL is back."""
     vod = Local()
     vod.publish("Before")
     vod.call("ModifyEventConfig", Mode="PUSH")
@@ -185,7 +185,7 @@ def test_push_mode_bypasses_the_queue():
 
 
 def test_pulling_in_push_mode_has_other_answers():
-    """It may serve what is left, or refuse."""
+    """A pull in PUSH mode can serve what is queued, or fail."""
     serving, refusing = Local(pull_in_push_mode="serve"), Local(pull_in_push_mode="error")
     for vod in (serving, refusing):
         vod.publish("Before")
@@ -203,7 +203,7 @@ SPLICE = {
 
 
 def test_an_edit_ends_by_itself_and_says_so():
-    """EditMedia is PROCESSING until its time has come; then it is FINISH and its event is in the queue, with one content."""
+    """EditMedia is PROCESSING, then FINISH; its event has the same content."""
     vod = Local(edit_seconds=20)
     task_id = vod.call("EditMedia", **SPLICE, SessionContext="mine", OutputConfig={"Type": "hls"})["TaskId"]
     running = vod.call("DescribeTaskDetail", TaskId=task_id)
@@ -223,7 +223,7 @@ def test_an_edit_ends_by_itself_and_says_so():
 
 
 def test_an_edit_can_fail():
-    """A failed edit is FINISH as well; the error is in its codes. The choice holds for tasks submitted after it."""
+    """A failed edit is FINISH with an error code; the option applies to tasks submitted after it is set."""
     vod = Local(edit_failure=EditFailure(60000, "SourceFileError.Download", "gone"), edit_seconds=1)
     vod.call("EditMedia", **SPLICE)
     vod.api.fail_edits(None, 0)
@@ -252,12 +252,12 @@ def test_an_edit_can_fail():
     ids=str,
 )
 def test_an_edit_needs_sources(params: dict[str, Any], code: str):
-    """What cannot be edited is refused at once."""
+    """Invalid edits are refused immediately."""
     assert Local().error("EditMedia", **params) == code
 
 
 def test_a_session_id_is_used_once_in_three_days():
-    """A second submission with the same SessionId is refused, until the memory of it ends."""
+    """A SessionId cannot be reused for three days."""
     vod = Local()
     vod.call("EditMedia", **SPLICE, SessionId="once")
     assert vod.error("EditMedia", **SPLICE, SessionId="once") == "InvalidParameterValue.SessionId"
@@ -266,7 +266,7 @@ def test_a_session_id_is_used_once_in_three_days():
 
 
 def test_any_task_can_be_registered():
-    """A task of any kind and status is shown, without an event."""
+    """A task of any type and status can be registered, without an event."""
     vod = Local()
     vod.api.add_task(0, "t", "Concat", "ABORTED", detail={"TaskId": "t", "FileInfoSet": []}, age=60)
     response = vod.call("DescribeTaskDetail", TaskId="t")
@@ -279,7 +279,7 @@ def test_any_task_can_be_registered():
 
 @pytest.mark.parametrize("code", ["InvalidParameterValue.TaskId", "ResourceNotFound"])
 def test_an_unknown_or_old_task_is_refused(code: str):
-    """Which of the two listed codes it is, nobody says: both can be had."""
+    """The error code of an unknown task is configurable."""
     vod = Local(unknown_task=code)
     vod.api.add_task(0, "old", "EditMedia", "FINISH", age=3 * 86400.0)
     vod.api.add_task(7, "elsewhere", "EditMedia", "FINISH")
@@ -309,7 +309,7 @@ def test_an_unknown_or_old_task_is_refused(code: str):
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_refusals_have_the_right_code(request_: Any, code: str):
-    """Every refusal is HTTP 200, exactly JSON, with a code, a text and a request id."""
+    """Every error is HTTP 200 with the exact content type, a code, a message and a request id."""
     (answer,) = Local().send(request_)
     assert (answer.status, answer.content_type) == (200, "application/json")
     response = json.loads(answer.body)["Response"]
@@ -319,19 +319,19 @@ def test_refusals_have_the_right_code(request_: Any, code: str):
 
 
 def test_a_server_whose_clock_is_off_refuses_everybody():
-    """Clock skew can be tried without touching the machine's clock."""
+    """Clock skew can be simulated without changing the machine's clock."""
     assert Local(clock_offset=-301).error("DescribeEventsState") == "AuthFailure.SignatureExpire"
 
 
 def test_turning_the_dial_does_not_expire_signatures():
-    """Clients sign with real time, however far the emulator's own clock was moved."""
+    """Signatures are verified with real time, however far the emulator's clock was advanced."""
     vod = Local()
     vod.clock.advance(86400)
     assert "Error" not in vod.call("DescribeEventsState")
 
 
 def test_temporary_credentials_need_their_token():
-    """With its token a temporary SecretId passes, without or with another it does not."""
+    """A temporary SecretId is accepted with its token only."""
     vod = Local(tokens={SECRET_ID: "good"})
     for token, passes in (("good", True), ("bad", False)):
         (answer,) = vod.send(sign("DescribeEventsState", x_tc_token=token))
@@ -340,7 +340,7 @@ def test_temporary_credentials_need_their_token():
 
 
 def test_permission_can_be_lacking_for_single_actions():
-    """The account may do one thing and not another."""
+    """Single actions can be made unauthorized."""
     vod = Local(unauthorized_actions=frozenset({"ConfirmEvents"}))
     assert vod.error("ConfirmEvents", EventHandles=["h"]) == "UnauthorizedOperation"
     assert "Error" not in vod.call("DescribeEventsState")
@@ -348,12 +348,12 @@ def test_permission_can_be_lacking_for_single_actions():
 
 @pytest.mark.parametrize("action", sorted(ACTIONS))
 def test_an_account_without_vod_is_refused_everywhere(action: str):
-    """Before the service is opened, no action works."""
+    """Without an activated service, no action works."""
     assert Local(invalid_vod_user=True).error(action) == "FailedOperation.InvalidVodUser"
 
 
 def test_an_application_that_does_not_exist_is_refused():
-    """Each action has the code that its page lists, unless another one is chosen; Python callers get a ValueError."""
+    """Each action has the code that its page lists, unless configured; Python callers get a ValueError."""
     vod = Local(sub_app_ids=[7])
     assert vod.error("DescribeEventsState") == "FailedOperation.InvalidVodUser"
     assert vod.error("DescribeTaskDetail", TaskId="t", SubAppId=8) == "InvalidParameterValue.SubAppId"
@@ -361,12 +361,12 @@ def test_an_application_that_does_not_exist_is_refused():
     assert (
         Local(sub_app_ids=[7], unknown_sub_app="InvalidParameterValue").error("PullEvents") == "InvalidParameterValue"
     )
-    with pytest.raises(ValueError, match="no application 8; there are \\[7\\]"):
+    with pytest.raises(ValueError, match="no application 8; existing ones: \\[7\\]"):
         vod.publish("A", sub_app_id=8)
 
 
 def test_the_rate_limit_is_per_action_and_second():
-    """Call 101 of a second is refused; other actions have their own count; the next second is free."""
+    """Call 101 of a second is refused; actions are counted separately; the next second starts at zero."""
     vod = Local(rate_limit=100, rate_limits={"DescribeEventsState": 20})
     codes = [vod.call("DescribeEventConfig").get("Error", {}).get("Code") for _ in range(101)]
     assert codes == [None] * 100 + ["RequestLimitExceeded"]
@@ -377,7 +377,7 @@ def test_the_rate_limit_is_per_action_and_second():
 
 
 def test_a_call_by_get_works():
-    """Lists come flattened in the query."""
+    """GET is supported, with lists flattened in the query."""
     vod = Local()
     vod.publish("A", sub_app_id=7)
     (handle,) = vod.pull(SubAppId=7).values()
@@ -393,7 +393,7 @@ def test_a_call_by_get_works():
     "fault", ["internal_error", "throttled", "http_500", "http_502_html", "html_200", "drop_request", "auth_failure"]
 )
 def test_faults_before_the_call_do_nothing(fault: str):
-    """The event is still there for the next pull."""
+    """A fault that prevents a pull leaves the event for the next one."""
     vod = Local()
     vod.publish("A")
     vod.api.faults.script({"PullEvents": fault})
@@ -405,7 +405,7 @@ def test_faults_before_the_call_do_nothing(fault: str):
 
 @pytest.mark.parametrize("fault", ["drop_response", "truncate", "garbage_json", "slow:3", "charset"])
 def test_faults_after_the_call_have_done_it(fault: str):
-    """The handle is used up, whatever the client gets to see."""
+    """A fault in the answer does not undo the confirmation."""
     vod = Local()
     vod.publish("A")
     handles = list(vod.pull().values())
@@ -422,14 +422,14 @@ def test_faults_after_the_call_have_done_it(fault: str):
 
 
 def test_a_fault_can_be_any_error():
-    """A code of one's own, with a text that may hold colons."""
+    """A custom error code can be scripted, with colons in its message."""
     vod = Local()
     vod.api.faults.script({"PullEvents": "error:FailedOperation.X:it: broke"})
     assert vod.call("PullEvents")["Error"] == {"Code": "FailedOperation.X", "Message": "it: broke"}
 
 
 def test_handles_can_die_under_the_client():
-    """`expire_handles` kills the handles before a confirm, and those just handed out by a pull."""
+    """`expire_handles` expires all handles before a confirm, and those just delivered by a pull."""
     vod = Local()
     vod.publish("A")
     handles = list(vod.pull().values())
@@ -441,7 +441,7 @@ def test_handles_can_die_under_the_client():
 
 
 def test_a_fault_meets_a_held_pull_at_its_end():
-    """A pull that waits carries its fault along."""
+    """The fault of a held pull applies to its later answer."""
     vod = Local()
     vod.api.faults.script({"PullEvents": "truncate"})
     answers = vod.send(sign("PullEvents"))
@@ -451,7 +451,7 @@ def test_a_fault_meets_a_held_pull_at_its_end():
 
 
 def test_calls_are_logged():
-    """Who called what, when, for how long, and what came of it."""
+    """The log has caller, action, time, duration and outcome of each call."""
     vod = Local()
     vod.send(sign("PullEvents", {"SubAppId": 7}))
     vod.clock.advance(5)
@@ -467,4 +467,4 @@ def test_calls_are_logged():
         ("ConfirmEvents", 7, SECRET_ID, "ok", 2, 0.0),
         ("PullEvents", None, None, "fault:throttled", 0, 0.0),
     ]
-    assert [c.time for c in vod.api.calls][1] == 1_700_000_005.0
+    assert [c.arrived_at for c in vod.api.calls][1] == 1_700_000_005.0

@@ -1,4 +1,4 @@
-"""The HTTP surface: what really goes over the wire."""
+"""The HTTP interface: what is sent over the wire."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .helpers import EVENT, Wire, read
 
 
 def test_the_content_type_is_exactly_json(vod: Emulator):
-    """The official SDK finds errors under no other content type; so for success and for errors."""
+    """Successes and errors have the only content type in which the official SDK finds errors."""
     wire = Wire(vod)
     for action in ("DescribeEventsState", "NoSuchAction"):
         reply = wire.call(action)
@@ -24,7 +24,7 @@ def test_the_content_type_is_exactly_json(vod: Emulator):
 
 
 def test_a_held_pull_is_answered_when_an_event_comes(vod: Emulator):
-    """The pull waits, and the event goes out on its connection at once."""
+    """A held pull is answered as soon as an event is published."""
     connection = Wire(vod).open("PullEvents")
     vod.wait_until(lambda: vod.queue().waiting == 1)
     vod.publish(EVENT)
@@ -34,7 +34,7 @@ def test_a_held_pull_is_answered_when_an_event_comes(vod: Emulator):
 
 
 def test_a_held_pull_ends_with_its_hold(vod: Emulator):
-    """The dial is turned by five seconds, and the answer is there."""
+    """Advancing the clock by the hold ends a held pull."""
     connection = Wire(vod).open("PullEvents")
     vod.wait_until(lambda: vod.queue().waiting == 1)
     vod.clock.advance(5)
@@ -42,7 +42,7 @@ def test_a_held_pull_ends_with_its_hold(vod: Emulator):
 
 
 def test_a_running_clock_ends_the_hold_by_itself():
-    """With the machine's time, the alarm rings for holds and for redelivery."""
+    """With the machine's time, holds end and events are redelivered on their own."""
     with Emulator(options=EmulatorOptions(hold=0.05, visibility=0.02)) as vod:
         wire = Wire(vod)
         assert wire.call("PullEvents").response["Error"]["Code"] == "ResourceNotFound"
@@ -54,7 +54,7 @@ def test_a_running_clock_ends_the_hold_by_itself():
 
 @pytest.mark.parametrize(("option", "hidden"), [("takes", 1), ("leaves", 0)])
 def test_a_client_that_leaves_during_the_hold(option: Any, hidden: int):
-    """The server sees it go; whether its pull still takes events is an option."""
+    """A disconnect is noticed; whether the held pull still takes events is an option."""
     with Emulator(clock=ManualClock(), options=EmulatorOptions(abandoned_pull=option)) as vod:
         connection = Wire(vod).open("PullEvents")
         vod.wait_until(lambda: vod.queue().waiting == 1)
@@ -67,7 +67,7 @@ def test_a_client_that_leaves_during_the_hold(option: Any, hidden: int):
 
 @pytest.mark.parametrize("fault", ["drop_request", "drop_response"])
 def test_a_dropped_connection_says_nothing(vod: Emulator, fault: str):
-    """Not even a status line, and then the end; what was done is done."""
+    """The connection is closed without a status line; the call has taken effect."""
     wire = Wire(vod)
     vod.publish(EVENT)
     vod.faults.script({"PullEvents": fault})
@@ -79,7 +79,7 @@ def test_a_dropped_connection_says_nothing(vod: Emulator, fault: str):
 
 
 def test_a_truncated_answer_ends_in_the_middle(vod: Emulator):
-    """The length that is announced is the whole one, the bytes are half of it."""
+    """The announced length is that of the whole body, of which half is sent."""
     vod.publish(EVENT)
     vod.faults.script({"PullEvents": "truncate"})
     with pytest.raises(HTTPException) as caught:
@@ -112,7 +112,7 @@ def test_other_faults_on_the_wire(vod: Emulator, fault: str, status: int, conten
 
 @pytest.mark.parametrize("slow", ["fault", "rtt"])
 def test_delays_follow_the_clock(slow: str):
-    """A slow answer is done at once and sent later; a round trip passes half before and half after."""
+    """A slow call takes effect at once and is answered later; half a round trip passes before and half after a call."""
     options = EmulatorOptions(rtt=4.0 if slow == "rtt" else 0.0)
     with Emulator(clock=ManualClock(), options=options) as vod:
         vod.publish(EVENT)
@@ -131,7 +131,7 @@ def test_delays_follow_the_clock(slow: str):
 
 
 def test_answers_are_not_delayed_by_the_network_stack(vod: Emulator):
-    """On a kept connection small answers come at once, not after the 40 ms of a delayed acknowledgement."""
+    """On a reused connection small answers are not delayed by 40 ms (Nagle's algorithm)."""
     wire = Wire(vod)
     connection = wire.open("DescribeEventConfig")
     connection.getresponse().read()
@@ -146,12 +146,12 @@ def test_answers_are_not_delayed_by_the_network_stack(vod: Emulator):
 
 
 def test_a_body_that_is_too_large_is_refused(vod: Emulator):
-    """More than 10 MB is not read to the end."""
+    """A body of more than 10 MB is refused."""
     assert Wire(vod).call("PullEvents", ExtInfo="x" * (10 * 1024 * 1024)).status == 413
 
 
 def test_nothing_else_is_served(vod: Emulator):
-    """The API has one path."""
+    """The API is served at one path only."""
     connection = Wire(vod).open("PullEvents")
     connection.close()
     status, _ = Wire(vod).control("GET", "queues")

@@ -1,4 +1,4 @@
-"""Time is an argument."""
+"""The emulator's clocks."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ class Follower:
         self.schedule = Schedule(clock)
 
     def next_due(self) -> float | None:
-        """When the next thing is due."""
+        """When the next entry is due."""
         return self.schedule.next_due()
 
     def tick(self) -> None:
-        """Do what is due."""
+        """Run what is due."""
         self.schedule.run()
 
 
 def test_manual_clock_stands_still_until_it_is_advanced():
-    """A manual clock shows what a test set, and nothing else moves it."""
+    """A manual clock is advanced by the test only."""
     clock = ManualClock(100)
     assert clock.now() == clock.now() == 100
     assert clock.advance(2.5) == clock.now() == 102.5
 
 
 def test_manual_clock_never_runs_backwards():
-    """Going back is refused, with the reason."""
+    """A negative step is refused, with the reason."""
     with pytest.raises(ValueError, match="backwards"):
         ManualClock(100).advance(-1)
 
 
 def test_everything_on_the_way_happens_at_its_own_time():
-    """One long advance is the same as many short ones: in order, and each entry sees its own time."""
+    """One long advance equals many short ones: entries run in order, each at its own time."""
     clock = ManualClock(0)
     follower = Follower(clock)
     clock.follow(follower)
@@ -54,5 +54,5 @@ def test_everything_on_the_way_happens_at_its_own_time():
 
 
 def test_system_clock_tells_unix_seconds():
-    """The running clock agrees with the machine's."""
+    """The system clock agrees with the machine's."""
     assert abs(SystemClock().now() - time.time()) < 1

@@ -1,4 +1,4 @@
-"""What an event looks like on the wire."""
+"""The serialized form of events."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from airflow_vod.emulator.content import ALWAYS_PRESENT, concat_complete, event_
 
 
 def test_an_event_is_served_as_it_was_published():
-    """Every key comes through, also those that the schema does not know; the handle is ours alone."""
+    """Every key is served, including those unknown to the schema; only the handle is added."""
     event = {"EventHandle": "old", "EventType": "X", "XEvent": {"TaskId": "t", "名": "值"}, "Surprise": [1, None]}
     served = json.loads(with_handle("new", event_body(event, null_fields=False)))
     assert served == {**event, "EventHandle": "new"}
 
 
 def test_fields_that_do_not_apply_are_null_when_asked():
-    """The older payload fields are always present; one that is given wins."""
+    """The older payload fields are always present; a given value takes precedence over null."""
     event = {"EventType": "ConcatComplete", "ConcatCompleteEvent": {"TaskId": "t"}}
     served = json.loads(event_body(event, null_fields=True))
     assert served["ConcatCompleteEvent"] == {"TaskId": "t"}
@@ -23,18 +23,18 @@ def test_fields_that_do_not_apply_are_null_when_asked():
 
 
 def test_malformed_events_can_be_published():
-    """Tests of careful clients need careless events: no type, nothing at all, half a surrogate pair."""
+    """Malformed events can be served: without a type, empty, with half a surrogate pair."""
     assert with_handle("h", event_body({}, null_fields=False)) == b'{"EventHandle":"h"}'
     assert json.loads(event_body({"EventType": "\ud800"}, null_fields=False)) == {"EventType": "\ud800"}
 
 
 def test_json_is_compact_utf8():
-    """As the service writes it."""
+    """JSON is compact and not escaped needlessly."""
     assert to_json({"a": [1, "值"]}) == '{"a":[1,"值"]}'.encode()
 
 
 def test_a_splice_needs_no_more_than_urls():
-    """From a URL come the type and a stable file id; a mapping may say anything else."""
+    """A URL yields the type and a stable file id; a mapping overrides any field."""
     event = concat_complete("Concat-1", ["http://x/v.f6.m3u8", {"ErrCode": -1, "Message": "no", "FileId": None}])
     good, bad = event["ConcatCompleteEvent"]["FileInfoSet"]
     assert good == {

@@ -1,4 +1,4 @@
-"""What other processes can do with a running emulator."""
+"""The control API of a running emulator."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .helpers import EVENT, Wire
 
 
 def test_other_processes_can_publish(vod: Emulator):
-    """One event, several, or a splice in short; into any application."""
+    """One event, several, or a splice can be published in any application."""
     wire = Wire(vod)
     assert wire.control("POST", "publish", {"event": EVENT}) == (200, {"published": 1})
     assert wire.control("POST", "publish", {"events": [EVENT, EVENT], "sub_app_id": 7}) == (200, {"published": 2})
@@ -27,7 +27,7 @@ def test_other_processes_can_publish(vod: Emulator):
 
 
 def test_other_processes_can_script_faults(vod: Emulator):
-    """Scripts and dice go in, the ledger comes out, and what is to come can be forgotten."""
+    """Faults can be scripted, randomized, listed and removed."""
     wire = Wire(vod)
     script = {"script": {"DescribeEventsState": ["throttled", "http_500"]}}
     assert wire.control("POST", "faults", script) == (200, {"pending": script["script"], "ledger": []})
@@ -41,7 +41,7 @@ def test_other_processes_can_script_faults(vod: Emulator):
 
 
 def test_other_processes_can_register_tasks_and_read_the_log(vod: Emulator):
-    """A task is added, shown by the API, and the call stands in the log."""
+    """A task that is added is returned by the API, and the call is in the log."""
     wire = Wire(vod)
     task = {"vod_task_id": "t", "task_type": "Concat", "status": "FINISH", "detail": {"TaskId": "t"}, "sub_app_id": 7}
     assert wire.control("POST", "tasks", task) == (200, {"added": 1})
@@ -71,7 +71,7 @@ def test_other_processes_can_register_tasks_and_read_the_log(vod: Emulator):
     ids=lambda value: json.dumps(value)[:50],
 )
 def test_wrong_control_requests_say_why(path: str, content: Any):
-    """A mistake is answered with 400 and a reason, and changes nothing."""
+    """An invalid request is answered with 400 and a reason, and changes nothing."""
     with Emulator(clock=ManualClock(), sub_app_ids=[0, 7]) as vod:
         status, answer = Wire(vod).control("POST", path, content)
         assert status == 400

@@ -1,4 +1,4 @@
-"""Faults are scripts, and they are counted."""
+"""Faults are scripted or random, and recorded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from airflow_vod.emulator.request import Answer
 
 
 def test_each_fault_meets_one_call_in_order():
-    """A script is consumed call by call, per action, and what fired stands in the ledger."""
+    """A script is consumed call by call, per action, and faults that fired are in the ledger."""
     faults = Faults()
     faults.script({"ConfirmEvents": ["drop_response", "internal_error"], "PullEvents": "slow:2"})
     faults.script({"ConfirmEvents": ["throttled"]})
@@ -17,7 +17,7 @@ def test_each_fault_meets_one_call_in_order():
     assert [f and f.text for f in met] == ["drop_response", "internal_error"]
     assert faults.pending == {"ConfirmEvents": ["throttled"], "PullEvents": ["slow:2"]}
     assert faults.take("DescribeEventsState", 3.0) is None
-    assert [(line.action, line.fault, line.time) for line in faults.ledger] == [
+    assert [(line.action, line.fault, line.fired_at) for line in faults.ledger] == [
         ("ConfirmEvents", "drop_response", 1.0),
         ("ConfirmEvents", "internal_error", 2.0),
     ]
@@ -28,7 +28,7 @@ def test_each_fault_meets_one_call_in_order():
 
 @pytest.mark.parametrize("text", ["drop", "slow", "slow:x", "error:", "error:OnlyCode", ""])
 def test_a_fault_that_does_not_exist_is_refused(text: str):
-    """A misspelt script fails at once instead of testing nothing; nothing of it is kept."""
+    """A script with an unknown fault is refused as a whole."""
     faults = Faults()
     with pytest.raises(ValueError, match="no such fault"):
         faults.script({"PullEvents": ["truncate", text]})
@@ -36,15 +36,15 @@ def test_a_fault_that_does_not_exist_is_refused(text: str):
 
 
 def test_every_fault_changes_something():
-    """No fault is a mere name: it answers instead, spoils the answer, or lets handles die."""
+    """Every fault has an effect: it replaces the answer, changes it, or expires handles."""
     plain = Answer(b'{"Response":{}}')
     for name in NAMES:
         fault = Fault(name.replace("SECONDS", "1.5").replace("CODE:MESSAGE", "Some.Code:some: text"))
-        assert fault.instead() is not None or fault.spoil(plain) != plain or name == "expire_handles", name
+        assert fault.replacement() is not None or fault.spoil(plain) != plain or name == "expire_handles", name
 
 
 def test_chaos_repeats_itself_with_its_seed():
-    """The same seed meets the same calls with the same faults, about as often as asked."""
+    """The same seed hits the same calls with the same faults, about as often as configured."""
 
     def run(seed: int) -> list[str]:
         faults = Faults()
@@ -52,7 +52,7 @@ def test_chaos_repeats_itself_with_its_seed():
         for number in range(1000):
             faults.take("PullEvents", number)
             faults.take("ConfirmEvents", number)
-        return [f"{line.time}{line.fault}" for line in faults.ledger if line.action == "PullEvents"]
+        return [f"{line.fired_at}{line.fault}" for line in faults.ledger if line.action == "PullEvents"]
 
     first = run(7)
     assert first == run(7) != run(8)
@@ -60,7 +60,7 @@ def test_chaos_repeats_itself_with_its_seed():
 
 
 def test_chaos_leaves_other_actions_alone():
-    """Only the named actions are met."""
+    """Only the named actions are hit."""
     faults = Faults()
     faults.chaos(1, {"throttled": 1.0}, actions=["PullEvents"])
     assert faults.take("ConfirmEvents", 0) is None
@@ -69,13 +69,13 @@ def test_chaos_leaves_other_actions_alone():
 
 @pytest.mark.parametrize("odds", [{"throttled": 0.7, "internal_error": 0.7}, {"throttled": -0.1}, {"nonsense": 0.1}])
 def test_impossible_odds_are_refused(odds: dict[str, float]):
-    """Probabilities add up to at most 1, and their faults exist."""
+    """Invalid probabilities and unknown faults are refused."""
     with pytest.raises(ValueError, match=r"probabilities|no such fault"):
         Faults().chaos(1, odds)
 
 
 def test_a_script_goes_before_the_dice():
-    """Chaos fills the calls that no script meets."""
+    """Random faults apply to calls that no script applies to."""
     faults = Faults()
     faults.chaos(1, {"throttled": 1.0})
     faults.script({"PullEvents": "truncate"})

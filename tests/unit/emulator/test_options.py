@@ -1,4 +1,4 @@
-"""Options are checked when they are made."""
+"""Options are validated on creation."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from airflow_vod.emulator import EmulatorOptions, options
     [("empty", "nothing"), ("mode", "pull"), ("bad_handle", None), ("hold", -1), ("rtt", -0.1), ("batch", 0)],
 )
 def test_a_value_that_no_option_has_is_refused(name: str, value: object):
-    """A misspelt choice would test something else than it says."""
+    """A value outside the choices or range is refused."""
     with pytest.raises(ValueError, match=name):
         EmulatorOptions(**{name: value})
 
 
 def test_every_option_is_explained():
-    """Each field is followed by a docstring; one that is uncertain says what its default rests on."""
+    """Each field has a docstring; an uncertain one gives the reason for its default."""
     (definition,) = (
         node
         for node in ast.parse(inspect.getsource(options)).body

@@ -1,4 +1,4 @@
-"""The queue: at least once, one handle per delivery, competing pulls in order."""
+"""The queue: at-least-once delivery, one handle per delivery, competing pulls in order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from airflow_vod.emulator.schedule import Schedule
 
 
 class Bench:
-    """A queue, and a clock that moves it."""
+    """A queue with a manual clock."""
 
     def __init__(self, **options: Any) -> None:
         self.clock = ManualClock(0)
@@ -26,11 +26,11 @@ class Bench:
         self.clock.follow(self)
 
     def next_due(self) -> float | None:
-        """When the next thing is due."""
+        """When the next entry is due."""
         return self.schedule.next_due()
 
     def tick(self) -> None:
-        """Do what is due."""
+        """Run what is due."""
         self.schedule.run()
 
     def publish(self, *bodies: str) -> None:
@@ -39,13 +39,13 @@ class Bench:
             self.queue.publish(body.encode())
 
     def pull(self) -> list[Sequence[Delivery]]:
-        """The list that the answer is put into, now or later."""
+        """A list that the answer is appended to, now or later."""
         answers: list[Sequence[Delivery]] = []
         self.queue.pull(answers.append)
         return answers
 
     def take(self) -> dict[str, str]:
-        """Word to handle of a pull that is answered at once."""
+        """Word to handle of a pull that is answered immediately."""
         (deliveries,) = self.pull()
         return {d.body.decode(): d.handle for d in deliveries}
 
@@ -57,14 +57,14 @@ def bench() -> Bench:
 
 
 def test_a_pull_takes_at_most_sixteen_in_order(bench: Bench):
-    """A batch is 16 events, the oldest first; the rest stays for the next pull."""
+    """A batch is the 16 oldest events; the rest stays for the next pull."""
     bench.publish(*(f"{n:02}" for n in range(20)))
     assert list(bench.take()) == [f"{n:02}" for n in range(16)]
     assert list(bench.take()) == ["16", "17", "18", "19"]
 
 
 def test_an_empty_queue_holds_the_pull_for_five_seconds(bench: Bench):
-    """Without an event, the answer comes after the hold and is empty."""
+    """Without events, the answer is empty and sent after the hold."""
     answers = bench.pull()
     bench.clock.advance(4.9)
     assert answers == []
@@ -75,7 +75,7 @@ def test_an_empty_queue_holds_the_pull_for_five_seconds(bench: Bench):
 
 
 def test_waiting_pulls_are_answered_first_come_first_served(bench: Bench):
-    """An event goes to the pull that has waited longest, at once."""
+    """An event is delivered immediately to the pull that has waited longest."""
     first, second = bench.pull(), bench.pull()
     bench.publish("a")
     assert [d.body for d in first[0]] == [b"a"]
@@ -85,7 +85,7 @@ def test_waiting_pulls_are_answered_first_come_first_served(bench: Bench):
 
 
 def test_a_hold_of_zero_answers_at_once():
-    """Short polling is a choice."""
+    """Without a hold, an empty queue answers immediately."""
     assert Bench(hold=0).pull() == [()]
 
 
@@ -102,7 +102,7 @@ def test_an_unconfirmed_event_comes_back_after_thirty_seconds(bench: Bench):
 
 
 def test_a_waiting_pull_gets_the_event_that_comes_back(bench: Bench):
-    """Redelivery, too, answers a held pull at once."""
+    """A redelivery answers a held pull immediately."""
     bench.publish("a")
     bench.take()
     bench.clock.advance(27)
@@ -123,7 +123,7 @@ def test_a_confirmed_event_never_comes_back(bench: Bench):
 
 
 def test_only_the_newest_handle_confirms(bench: Bench):
-    """A late confirm with an earlier handle does nothing, as in the queue that lies beneath."""
+    """An earlier handle no longer confirms after a redelivery, as in CMQ."""
     bench.publish("a")
     old = bench.take()["a"]
     bench.clock.advance(30)
@@ -133,9 +133,9 @@ def test_only_the_newest_handle_confirms(bench: Bench):
     assert bench.queue.confirm([new]) == []
 
 
-def test_earlier_handles_may_stay_good():
-    """The other answer to an open question: any handle of a delivered event confirms it."""
-    bench = Bench(older_handles_stay_good=True)
+def test_earlier_handles_may_stay_valid():
+    """With the option, any handle of a delivered event confirms it."""
+    bench = Bench(older_handles_stay_valid=True)
     bench.publish("a")
     old = bench.take()["a"]
     bench.clock.advance(30)
@@ -146,7 +146,7 @@ def test_earlier_handles_may_stay_good():
 
 
 def test_a_handle_expires_with_the_visibility_timeout(bench: Bench):
-    """After 30 s a handle is worthless, even if nobody has pulled the event again."""
+    """After 30 s a handle is invalid, even if the event has not been redelivered."""
     bench.publish("a")
     handle = bench.take()["a"]
     bench.clock.advance(30)
@@ -154,7 +154,7 @@ def test_a_handle_expires_with_the_visibility_timeout(bench: Bench):
 
 
 def test_good_handles_are_confirmed_beside_bad_ones(bench: Bench):
-    """A bad handle in the same call harms no other."""
+    """An invalid handle does not affect others in the same call."""
     bench.publish("a", "b")
     handles = bench.take()
     assert bench.queue.confirm([handles["a"], "nonsense", handles["b"], handles["b"]]) == ["nonsense", handles["b"]]
@@ -163,7 +163,7 @@ def test_good_handles_are_confirmed_beside_bad_ones(bench: Bench):
 
 @pytest.mark.parametrize("pulled", [False, True], ids=["visible", "hidden"])
 def test_an_event_expires_after_four_days(bench: Bench, pulled: bool):
-    """Retention ends the life of an event, wherever it is; a younger one stays."""
+    """An event is removed when its retention ends, visible or hidden; a younger one stays."""
     bench.publish("old")
     bench.clock.advance(4 * 86400 - 10)
     bench.publish("young")
@@ -178,7 +178,7 @@ def test_an_event_expires_after_four_days(bench: Bench, pulled: bool):
 
 
 def test_an_abandoned_poll_takes_nothing(bench: Bench):
-    """What is abandoned is never answered, neither by an event nor by the end of the hold."""
+    """An abandoned poll is never answered, neither with events nor at the end of the hold."""
     answers: list[Sequence[Delivery]] = []
     poll = bench.queue.pull(answers.append)
     assert bench.queue.abandon(poll)
@@ -202,8 +202,8 @@ def test_expired_handles_let_the_events_come_back_at_once(bench: Bench):
 
 
 def test_the_end_of_an_earlier_delivery_does_not_end_a_later_one():
-    """Each delivery hides the event for its own 30 s, also where earlier handles stay good."""
-    bench = Bench(older_handles_stay_good=True)
+    """Each delivery hides the event for its own 30 s, also when earlier handles stay valid."""
+    bench = Bench(older_handles_stay_valid=True)
     bench.publish("a")
     bench.take()
     bench.clock.advance(10)
@@ -216,7 +216,7 @@ def test_the_end_of_an_earlier_delivery_does_not_end_a_later_one():
 
 
 def test_random_order_is_seeded():
-    """Where no order is promised, any order may come; the same seed brings the same one."""
+    """Events can be delivered in random order, which depends on the seed only."""
     orders = []
     for seed in (1, 1, 2):
         bench = Bench(order="random", seed=seed)
@@ -227,7 +227,7 @@ def test_random_order_is_seeded():
 
 
 class QueueModel(RuleBasedStateMachine):
-    """Any mix of publishing, pulling, confirming and waiting, against a model of two dictionaries."""
+    """Any sequence of publishing, pulling, confirming and waiting matches a simple model."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -239,7 +239,7 @@ class QueueModel(RuleBasedStateMachine):
         self.published = 0
 
     def settle(self) -> None:
-        """Let the model see what has come back."""
+        """Update the model with events that are visible again."""
         for name, (until, handle) in list(self.hidden.items()):
             if until <= self.bench.clock.now():
                 del self.hidden[name]
@@ -248,7 +248,7 @@ class QueueModel(RuleBasedStateMachine):
 
     @rule(number=st.integers(1, 5))
     def publish(self, number: int) -> None:
-        """Some events come in."""
+        """Publish some events."""
         for _ in range(number):
             name = f"{self.published}"
             self.published += 1
@@ -257,7 +257,7 @@ class QueueModel(RuleBasedStateMachine):
 
     @rule()
     def pull(self) -> None:
-        """A batch goes out: only visible events, and as many as there are."""
+        """A pull delivers only visible events, as many as the batch allows."""
         taken = self.bench.take()
         assert len(taken) == min(3, len(self.visible))
         assert taken.keys() <= self.visible
@@ -268,7 +268,7 @@ class QueueModel(RuleBasedStateMachine):
     @precondition(lambda self: self.hidden)
     @rule(data=st.data())
     def confirm(self, data: st.DataObject) -> None:
-        """The newest handle works within its time."""
+        """The newest handle confirms until it expires."""
         name = data.draw(st.sampled_from(sorted(self.hidden)))
         handle = self.hidden.pop(name)[1]
         assert self.bench.queue.confirm([handle]) == []
@@ -278,19 +278,19 @@ class QueueModel(RuleBasedStateMachine):
     @precondition(lambda self: self.stale)
     @rule(data=st.data())
     def confirm_too_late(self, data: st.DataObject) -> None:
-        """No used, expired or earlier handle ever works again."""
+        """A used, expired or superseded handle never confirms again."""
         handle = data.draw(st.sampled_from(self.stale))
         assert self.bench.queue.confirm([handle]) == [handle]
 
     @rule(seconds=st.sampled_from([1, 10, 29, 30, 31]))
     def wait(self, seconds: int) -> None:
-        """Time passes, up to the very end of a visibility timeout and beyond."""
+        """Advance the clock, also to the exact end of a visibility timeout."""
         self.bench.clock.advance(seconds)
         self.settle()
 
     @invariant()
     def counts_agree(self) -> None:
-        """Nothing is lost and nothing is there twice."""
+        """No event is lost or duplicated."""
         counts = self.bench.queue.counts()
         assert (counts.visible, counts.hidden) == (len(self.visible), len(self.hidden))
         assert (counts.confirmed, counts.published) == (self.confirmed, self.published)

@@ -1,4 +1,4 @@
-"""Entries happen once, in time, or not at all."""
+"""Entries run at most once, and never early."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from airflow_vod.emulator.schedule import Schedule
 
 
 def test_entries_run_in_the_order_of_their_time():
-    """What is due first happens first; ties keep the order of planning; what is not due waits."""
+    """Entries run in order of time, ties in order of scheduling, and only when they are due."""
     clock, seen = ManualClock(0), list[str]()
     schedule = Schedule(clock)
     for name, seconds in (("late", 9), ("b", 2), ("a", 1), ("b2", 2)):
@@ -20,7 +20,7 @@ def test_entries_run_in_the_order_of_their_time():
 
 
 def test_a_cancelled_entry_does_not_happen():
-    """Cancelling works also for the first entry, which is no longer what is next."""
+    """A cancelled entry does not run and is no longer the next one."""
     clock, seen = ManualClock(0), list[str]()
     schedule = Schedule(clock)
     entry = schedule.after(1, lambda: seen.append("never"))
@@ -34,7 +34,7 @@ def test_a_cancelled_entry_does_not_happen():
 
 
 def test_only_an_earlier_entry_asks_for_a_new_alarm():
-    """The alarm is set anew when something new comes first, and not else."""
+    """The timer is reset only when a new entry is the earliest."""
     asked: list[float | None] = []
     schedule = Schedule(ManualClock(0))
     schedule.on_earlier = lambda: asked.append(schedule.next_due())

@@ -1,4 +1,4 @@
-"""Answers parse without a difference with the official typed SDK."""
+"""The official typed SDK parses all answers without loss."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from airflow_vod.emulator import Emulator, EmulatorOptions, ManualClock
 from airflow_vod.emulator.actions import ACTIONS
 from airflow_vod.emulator.content import ALWAYS_PRESENT
 from airflow_vod.emulator.editing import running, succeeded
+from airflow_vod.emulator.parameters import EditMedia
 from airflow_vod.emulator.tasks import ALWAYS_PRESENT as TASK_FIELDS
 
 
 class RecordingClient(vod_client.VodClient):
-    """The official client, which also remembers the body that it parsed."""
+    """The official client, which also records the body that it parsed."""
 
     served: dict[str, Any]
 
     def call(self, action: str, params: Any, options: Any = None, headers: Any = None) -> Any:
-        """As the official one."""
+        """As the official one, and record the body."""
         body = super().call(action, params, options, headers)
         self.served = json.loads(body)["Response"]
         return body
@@ -46,13 +47,13 @@ def client_of(
 
 @pytest.fixture
 def vod() -> Iterator[Emulator]:
-    """An emulator whose time stands still."""
+    """An emulator with a manual clock."""
     with Emulator(clock=ManualClock()) as vod:
         yield vod
 
 
 def call(client: RecordingClient, action: str, **params: Any) -> Any:
-    """Call an action and compare what the SDK understood with what was served."""
+    """Call an action and compare what the SDK parsed with what was served."""
     request = getattr(models, f"{action}Request")()
     request._deserialize(params)
     with warnings.catch_warnings():
@@ -64,7 +65,7 @@ def call(client: RecordingClient, action: str, **params: Any) -> Any:
 
 
 def without_nulls(value: Any) -> Any:
-    """A copy without members that are null: the SDK tells no null from an absent one."""
+    """A copy without null members: the SDK does not distinguish null from absent."""
     if isinstance(value, dict):
         return {name: without_nulls(inner) for name, inner in value.items() if inner is not None}
     return [without_nulls(inner) for inner in value] if isinstance(value, list) else value
@@ -81,7 +82,7 @@ EDIT = {
 
 @pytest.mark.parametrize("method", ["POST", "GET"])
 def test_every_action_parses_without_a_difference(vod: Emulator, method: str):
-    """Each action is called by the official client, and the model says exactly what was served."""
+    """For every action, the official client's model contains exactly what was served."""
     client = client_of(vod, method)
     seen = set()
 
@@ -99,8 +100,8 @@ def test_every_action_parses_without_a_difference(vod: Emulator, method: str):
     else:
         seen.add("EditMedia")
         task_id = "t"
-        detail = running("t", EDIT)
-        vod.add_task("t", detail=succeeded(detail, EDIT, 0))
+        detail = running("t", EditMedia.model_validate(EDIT))
+        vod.add_task("t", detail=succeeded(detail, EditMedia.model_validate(EDIT), 0))
     events = check("PullEvents").EventSet
     assert events[0].ConcatCompleteEvent.FileInfoSet[0].FileUrl == "http://x/f0.mp4"
     if method == "POST":
@@ -115,7 +116,7 @@ def test_every_action_parses_without_a_difference(vod: Emulator, method: str):
 
 
 def test_an_unfinished_and_a_failed_edit_parse_too(vod: Emulator):
-    """Without an output, while it runs and after it failed."""
+    """A running task and a failed one, which have no output, are parsed."""
     from airflow_vod.emulator import EditFailure
 
     vod.fail_edits(EditFailure())
@@ -127,26 +128,27 @@ def test_an_unfinished_and_a_failed_edit_parse_too(vod: Emulator):
 
 
 def test_the_fields_served_as_null_are_the_schema_s():
-    """Every name in our tables is one of the SDK's models."""
+    """Every field in our tables exists in the SDK's models."""
     assert set(ALWAYS_PRESENT) < set(models.EventContent()._serialize(allow_none=True))
     assert set(TASK_FIELDS) < set(models.DescribeTaskDetailResponse()._serialize(allow_none=True))
 
 
 def test_the_parameters_are_the_schema_s():
-    """No action has a parameter that the SDK's request lacks, nor lacks one."""
+    """Every action has exactly the parameters of the SDK's request."""
     for name, action in ACTIONS.items():
-        assert set(action.parameters) == set(getattr(models, f"{name}Request")()._serialize(allow_none=True)), name
+        ours = {field.alias for field in action.parameters.model_fields.values()}
+        assert ours == set(getattr(models, f"{name}Request")()._serialize(allow_none=True)), name
 
 
 @pytest.mark.parametrize(("empty", "expected"), [("null", None), ("list", [])])
 def test_other_forms_of_empty_parse(empty: Any, expected: Any):
-    """Null and the empty list come through as such."""
+    """Null and the empty list are parsed as such."""
     with Emulator(options=EmulatorOptions(hold=0, empty=empty)) as vod:
         assert call(client_of(vod), "PullEvents").EventSet == expected
 
 
 def test_an_empty_queue_is_an_exception_of_the_sdk():
-    """Code, text and request id arrive."""
+    """The exception contains code, message and request id."""
     with Emulator(options=EmulatorOptions(hold=0)) as vod, pytest.raises(TencentCloudSDKException) as caught:
         call(client_of(vod), "PullEvents")
     assert (caught.value.code, caught.value.message) == ("ResourceNotFound", "no event")
@@ -154,7 +156,7 @@ def test_an_empty_queue_is_an_exception_of_the_sdk():
 
 
 def test_the_sdk_s_other_ways_to_sign_are_understood():
-    """Unsigned payloads and temporary credentials pass; a wrong key does not."""
+    """Unsigned payloads and temporary credentials are accepted; a wrong key is not."""
     options = EmulatorOptions(tokens={"AKIDexample": "token"})
     with Emulator(options=options) as vod:
         call(client_of(vod, token="token", unsigned_payload=True), "DescribeEventsState")
@@ -165,7 +167,7 @@ def test_the_sdk_s_other_ways_to_sign_are_understood():
 
 
 def test_a_charset_hides_errors_from_the_sdk(vod: Emulator):
-    """Why the content type is exact: with a charset, the official client takes an error for an empty success."""
+    """With a charset in the content type, the official client takes an error for an empty success."""
     vod.faults.script({"DescribeEventsState": "charset"})
     client = client_of(vod)
     request = models.DescribeEventsStateRequest()

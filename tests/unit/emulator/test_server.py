@@ -1,4 +1,4 @@
-"""The emulator starts and stops without a trace, and keeps its state meanwhile."""
+"""The emulator starts and stops cleanly, and keeps its state meanwhile."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_hundred_rounds_leave_nothing_behind():
 
 
 def test_a_held_pull_takes_nothing_once_the_server_stopped():
-    """A stop forgets the pulls that wait: what is published afterwards stays visible."""
+    """A stop drops held pulls: events published afterwards stay visible."""
     vod = Emulator(clock=ManualClock()).start()
     connection = Wire(vod).open("PullEvents")
     vod.wait_until(lambda: vod.queue().waiting == 1)
@@ -65,7 +65,7 @@ def test_an_outage_ends_on_the_same_port():
 
 
 def test_stopping_and_starting_twice_is_harmless():
-    """The second one does nothing."""
+    """A second start or stop does nothing."""
     vod = Emulator()
     vod.stop()
     assert vod.start().start() is vod
@@ -74,13 +74,13 @@ def test_stopping_and_starting_twice_is_harmless():
 
 
 def test_a_port_that_is_taken_is_refused_to_the_caller():
-    """The error comes out of `start`, not out of a thread."""
+    """The error is raised by `start`, not in a thread."""
     with Emulator() as vod, pytest.raises(OSError, match="in use"):
         Emulator(vod.port).start()
 
 
 def test_a_delayed_answer_does_not_delay_the_stop():
-    """Neither a slow answer nor a round trip in progress is waited for."""
+    """A stop waits neither for slow answers nor for simulated round trips."""
     vod = Emulator(clock=ManualClock(), options=EmulatorOptions(rtt=1000)).start()
     connection = Wire(vod).open("DescribeEventsState")
     vod.wait_until(lambda: vod.api.next_due() is not None)
@@ -90,13 +90,13 @@ def test_a_delayed_answer_does_not_delay_the_stop():
 
 
 def test_waiting_for_what_never_comes_ends():
-    """The message shows what is there instead."""
+    """The message shows the actual counts."""
     with Emulator() as vod, pytest.raises(TimeoutError, match="visible=0"):
         vod.wait_until(lambda: vod.queue().visible == 1, timeout=0.01)
 
 
 def test_the_airflow_connection_is_ready_made():
-    """Type, keys, endpoint and SubAppId, as JSON."""
+    """The Airflow connection has type, keys, endpoint and SubAppId, as JSON."""
     with Emulator(accounts={"AKIDme": "mine"}) as vod:
         assert json.loads(vod.airflow_connection(7)) == {
             "conn_type": "tencent_vod",
@@ -109,7 +109,7 @@ def test_the_airflow_connection_is_ready_made():
 
 
 def test_tasks_and_failures_can_be_set_from_python():
-    """The methods of `Emulator` reach the API's state."""
+    """The methods of `Emulator` act on the API's state."""
     from airflow_vod.emulator import EditFailure
 
     splice = {"InputType": "File", "FileInfos": [{"FileId": "1"}]}
@@ -125,7 +125,7 @@ def test_tasks_and_failures_can_be_set_from_python():
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_serves_until_it_is_told_to_end(number: signal.Signals):
-    """It prints what to export, serves, and ends well on a signal, even with a pull held."""
+    """It prints what to export, serves, and exits cleanly on a signal, even with a held pull."""
     command = [sys.executable, "-m", "airflow_vod.emulator.server", "--port", "0", "--sub-app-id", "7", "--hold", "60"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
@@ -148,7 +148,7 @@ def test_the_command_serves_until_it_is_told_to_end(number: signal.Signals):
 
 
 def test_the_command_explains_itself(capsys: pytest.CaptureFixture[str]):
-    """Every option is in its help; a wrong one is refused."""
+    """Every option is in the help; an unknown one is refused."""
     with pytest.raises(SystemExit) as caught:
         main(["--help"])
     assert caught.value.code == 0
@@ -159,7 +159,7 @@ def test_the_command_explains_itself(capsys: pytest.CaptureFixture[str]):
 
 
 def test_the_command_names_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]):
-    """It ends with the address and the way out, not with a traceback."""
+    """It exits with the address and a remedy, without a traceback."""
     with Emulator() as vod:
         assert main(["--port", str(vod.port)]) == 1
     assert f"127.0.0.1:{vod.port}" in (told := capsys.readouterr().err)

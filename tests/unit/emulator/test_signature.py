@@ -1,4 +1,4 @@
-"""Signatures are really checked, against signatures that the official SDK makes."""
+"""Signatures are verified, tested with those of the official SDK."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ACCOUNTS = {SECRET_ID: SECRET_KEY}
 
 
 def code_of(request: Request, now: float = NOW) -> str:
-    """The code by which a request is refused."""
+    """The error code of a refused request."""
     with pytest.raises(ApiError) as caught:
         verify(request, ACCOUNTS, now, skew=300)
     return caught.value.code
@@ -56,25 +56,25 @@ def test_whatever_was_signed_cannot_be_changed(change: dict):
 
 
 def test_a_wrong_key_is_refused():
-    """The SecretId is known, but somebody else signed."""
+    """A signature made with another key is refused."""
     assert code_of(sign("PullEvents", at=NOW, secret_key="wrong")) == "AuthFailure.SignatureFailure"
 
 
 def test_an_unknown_secret_id_is_refused():
-    """Nobody is known by that name."""
+    """An unknown SecretId is refused."""
     assert code_of(sign("PullEvents", at=NOW, secret_id="AKIDnobody")) == "AuthFailure.SecretIdNotFound"
 
 
 @pytest.mark.parametrize("late", [301, -301])
 def test_more_than_five_minutes_off_is_expired(late: int):
-    """A clock that runs five minutes late or early is refused; a little less is not."""
+    """A timestamp more than five minutes off is refused; one just within is accepted."""
     assert code_of(sign("PullEvents", at=NOW + late)) == "AuthFailure.SignatureExpire"
     assert verify(sign("PullEvents", at=NOW + late * 299 / 301), ACCOUNTS, NOW, skew=300) == SECRET_ID
     assert verify(sign("PullEvents", at=NOW + late), ACCOUNTS, NOW, skew=None) == SECRET_ID
 
 
 def test_the_scope_must_be_this_service_and_this_day():
-    """A signature for another day than the timestamp's, or for another service, is worth nothing."""
+    """A signature for another day or another service is refused."""
     request = sign("PullEvents", at=NOW)
     assert code_of(sign("PullEvents", at=NOW, date="2023-11-13")) == "AuthFailure.SignatureFailure"
     other = {**request.headers, "authorization": request.headers["authorization"].replace("/vod/", "/cvm/")}
@@ -83,7 +83,7 @@ def test_the_scope_must_be_this_service_and_this_day():
 
 @pytest.mark.parametrize("value", [None, "", "SKIP", "TC3-HMAC-SHA256", "Basic abc", "TC3-HMAC-SHA256 Credential=a/b"])
 def test_without_a_signature_nothing_goes(value: str | None):
-    """No Authorization header, or one of another form, is refused as such."""
+    """A missing or malformed Authorization header is refused as such."""
     request = sign("PullEvents", at=NOW)
     headers = {name: text for name, text in request.headers.items() if name != "authorization"}
     if value is not None:
@@ -92,7 +92,7 @@ def test_without_a_signature_nothing_goes(value: str | None):
 
 
 def test_host_and_content_type_must_be_signed():
-    """A signature that leaves the Host out would let anybody send it elsewhere."""
+    """A signature that does not cover the Host is refused."""
     request = sign("PullEvents", at=NOW)
     headers = {
         **request.headers,
@@ -103,7 +103,7 @@ def test_host_and_content_type_must_be_signed():
 
 @pytest.mark.parametrize(("value", "code"), [(None, "MissingParameter"), ("soon", "InvalidParameter")])
 def test_the_time_must_be_given(value: str | None, code: str):
-    """Without a usable timestamp no signature can be checked."""
+    """A missing or malformed timestamp is refused."""
     request = sign("PullEvents", at=NOW)
     headers = {name: text for name, text in request.headers.items() if name != "x-tc-timestamp"}
     if value is not None:
@@ -112,7 +112,7 @@ def test_the_time_must_be_given(value: str | None, code: str):
 
 
 def test_a_host_in_capitals_may_be_signed_as_it_is_or_lowered():
-    """The recipe lowers header values, the SDK does not: both pass."""
+    """Header values may be signed in lower case, as documented, or unchanged, as the SDK does."""
     asis = sign("PullEvents", at=NOW, host="LocalHost:9900")
     lowered = sign("PullEvents", at=NOW, host="localhost:9900")
     for request in (asis, replace(lowered, headers={**lowered.headers, "host": "LocalHost:9900"})):

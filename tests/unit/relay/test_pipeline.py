@@ -251,7 +251,7 @@ def test_throttling_makes_it_slower_and_it_recovers(vod_emulator: Emulator, run_
     publish(vod_emulator, 64)
     run_sqlite()
     until(drained(vod_emulator, 64), 60)
-    times = [call.time for call in vod_emulator.calls if call.action == "PullEvents"][:4]
+    times = [call.arrived_at for call in vod_emulator.calls if call.action == "PullEvents"][:4]
     pauses = [later - earlier for earlier, later in itertools.pairwise(times)]
     assert pauses[0] >= 0.12
     assert pauses[1] >= 0.24
@@ -527,7 +527,7 @@ def test_it_stops_pulling_before_a_lease_runs_out_that_it_cannot_renew(
     lost_at = time.time() + 3.0  # at the latest
     time.sleep(4.0)
     last = [call for call in vod_emulator.calls if call.action == "PullEvents"][-1]
-    assert last.time + last.seconds < lost_at
+    assert last.arrived_at + last.seconds < lost_at
     assert vod_emulator.queue(SUB_APP_ID).waiting == 0
     running.store.come_back()
     until(lambda: vod_emulator.queue(SUB_APP_ID).waiting == 1)
@@ -575,7 +575,7 @@ def test_stop_loses_nothing(vod_emulator: Emulator, run: Run, moment: float) -> 
     assert len(running.store.newest(running.relay.queue, limit=2000)) == counts.confirmed
     assert free(running)
     time.sleep(0.1)
-    assert all(call.time < stopped_at for call in vod_emulator.calls)
+    assert all(call.arrived_at < stopped_at for call in vod_emulator.calls)
 
 
 def test_stop_waits_for_the_long_poll(vod_emulator: Emulator, run_sqlite: Run) -> None:

@@ -1,4 +1,4 @@
-"""The whole surface: its routes, who gets in, what every answer carries, and what no log shows."""
+"""The application: routes, permissions, security headers, and no secrets in logs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TOKEN = "a-token-that-no-log-shows"
 
 @pytest.fixture
 def database() -> str:
-    """One kind is enough: the store has tests of its own."""
+    """One database is enough: the store has its own tests."""
     return "sqlite"
 
 
@@ -43,14 +43,14 @@ def app(inbox: InboxStore) -> FastAPI:
 
 @pytest.fixture
 async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """Somebody who may do everything."""
-    app.dependency_overrides = {access.may_read: lambda: None, access.may_replay: lambda: None}
+    """A client with all permissions."""
+    app.dependency_overrides = {access.require_read: lambda: None, access.require_edit: lambda: None}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://airflow") as http:
         yield http
 
 
 def positions(answer: httpx.Response) -> list[int]:
-    """Which events an answer lists."""
+    """The positions of the events in an answer."""
     assert answer.status_code == 200, answer.text
     return [event["position"] for event in answer.json()["events"]]
 
@@ -73,12 +73,12 @@ def positions(answer: httpx.Response) -> list[int]:
     ],
 )
 async def test_filters(http: httpx.AsyncClient, query: str, expected: list[int]) -> None:
-    """Each narrows the list, newest first."""
+    """Each filter narrows the list, newest first."""
     assert positions(await http.get(f"/api/events?{query}")) == expected
 
 
 async def test_pages_by_key(http: httpx.AsyncClient, inbox: InboxStore) -> None:
-    """The next page goes on where the last one ended, although newer events came meanwhile."""
+    """The next page continues where the last one ended, even when newer events arrive in between."""
     first = await http.get("/api/events?limit=3")
     inbox.receive("host:1/7", [concat_event("late")], "pull")
     second = await http.get("/api/events", params={"limit": 3, "before": first.json()["next"]})
@@ -90,12 +90,12 @@ async def test_pages_by_key(http: httpx.AsyncClient, inbox: InboxStore) -> None:
     "query", ["before=x", "before=[1]", "before=[1,2,1e999]", "limit=0", "limit=1000", "outcome=odd", "unread=maybe"]
 )
 async def test_what_cannot_be_asked(http: httpx.AsyncClient, query: str) -> None:
-    """A value that cannot be is refused."""
+    """Invalid values are refused."""
     assert (await http.get(f"/api/events?{query}")).status_code in {400, 422}
 
 
 async def test_one_event(http: httpx.AsyncClient) -> None:
-    """An event's body is a text, so that nothing of it is lost in a browser's numbers."""
+    """An event's body is a string, so that browsers do not round its numbers."""
     event = (await http.get("/api/event", params={"queue": "host:1/7", "position": 2})).json()
     assert json.loads(event["body"])["ConcatCompleteEvent"]["TaskId"] == "b"
     for queue, position in (("host:1/7", 9), ("other", 1), ("\x00", 1)):
@@ -103,7 +103,7 @@ async def test_one_event(http: httpx.AsyncClient) -> None:
 
 
 async def test_export(http: httpx.AsyncClient) -> None:
-    """All that the filters let through, a line each, to be saved as a file."""
+    """The export has one line per event that matches the filters, as a download."""
     answer = await http.get("/api/export?event_type=ConcatComplete")
     assert [json.loads(line)["vod_task_id"] for line in answer.text.splitlines()] == ["b", "a"]
     assert "attachment" in answer.headers["content-disposition"]
@@ -111,7 +111,7 @@ async def test_export(http: httpx.AsyncClient) -> None:
 
 
 async def test_health_and_history(http: httpx.AsyncClient, inbox: InboxStore) -> None:
-    """Who pulls, how much there is, and what came over time; of a lease that has run out nothing is told."""
+    """Queues show holder and counts, history shows arrivals; an expired lease is not shown."""
     says = {"last_pull_at": 9.0, "caught_up_at": 1.0, "in_queue": 12, "in_queue_at": 8.0}
     inbox.leases.acquire("host:1/7", "relay-1", 60, info=says)
     inbox.receive("idle", [concat_event("x")], "callback")
@@ -130,7 +130,7 @@ async def test_health_and_history(http: httpx.AsyncClient, inbox: InboxStore) ->
 
 
 async def test_replay(http: httpx.AsyncClient, inbox: InboxStore) -> None:
-    """An event comes again; one that is not there does not."""
+    """An event can be replayed; an unknown one is 404."""
     body = {"queue": "host:1/7", "position": 1}
     assert (await http.post("/api/replay", json=body, headers=OURS)).json()["position"] == 5
     assert inbox.get("host:1/7", 5) is not None
@@ -149,7 +149,7 @@ async def test_replay(http: httpx.AsyncClient, inbox: InboxStore) -> None:
     ],
 )
 async def test_other_sites_change_nothing(http: httpx.AsyncClient, inbox: InboxStore, headers: dict[str, str]) -> None:
-    """Without our header, or from elsewhere, a replay is refused."""
+    """A replay without the header or from another origin is refused."""
     answer = await http.post("/api/replay", json={"queue": "host:1/7", "position": 1}, headers=headers)
     assert answer.status_code == 403
     assert inbox.position("host:1/7") == 4
@@ -159,13 +159,13 @@ async def test_other_sites_change_nothing(http: httpx.AsyncClient, inbox: InboxS
     "headers", [{"Origin": "http://airflow"}, {"Sec-Fetch-Site": "same-origin", "Origin": "https://proxy"}]
 )
 async def test_this_site_does(http: httpx.AsyncClient, headers: dict[str, str]) -> None:
-    """From our own page a replay is let through, behind a proxy too."""
+    """A replay from our own page is accepted, also behind a proxy."""
     body = {"queue": "host:1/7", "position": 1}
     assert (await http.post("/api/replay", json=body, headers=OURS | headers)).status_code == 200
 
 
 async def test_every_answer_is_guarded(http: httpx.AsyncClient) -> None:
-    """Pages, data, refusals and callbacks carry the policy; data is not kept by browsers."""
+    """All answers have the security headers; data is not cached by browsers."""
     for path in ("/events", "/static/events.js", "/static/events.css", "/static/theme.js", "/api/events", "/nothing"):
         answer = await http.get(path)
         assert "default-src 'none'" in answer.headers["content-security-policy"]
@@ -176,7 +176,7 @@ async def test_every_answer_is_guarded(http: httpx.AsyncClient) -> None:
 
 
 def test_the_page_asks_nobody_else() -> None:
-    """No file of the page names another host, or holds a script or style in its markup."""
+    """The page refers to no other host and has no inline script or style."""
     static = Path(page.__file__).parent / "static"
     for file in static.iterdir():
         text = file.read_text().replace("http://www.w3.org/2000/svg", "")
@@ -190,7 +190,7 @@ def test_the_page_asks_nobody_else() -> None:
 @pytest.mark.parametrize("path", ["c/a-secret", "c/a-secret/more", "c?token=a-secret", "unknown/a-secret"])
 @pytest.mark.parametrize("method", ["POST", "GET"])
 async def test_no_secret_is_left_for_a_log(app: FastAPI, path: str, method: str) -> None:
-    """When an answer leaves, the scope that logs are written from holds no secret, whatever the answer is."""
+    """When an answer is sent, the scope that access logs read contains no secret, whatever the answer is."""
     seen: list[str] = []
 
     async def logging_app(scope: Any, receive: Any, send: Any) -> None:
@@ -214,7 +214,7 @@ class Manager:
         self._granted = granted
 
     def is_authorized_connection(self, *, method: str, details: Any, user: Any) -> bool:
-        """Say whether the method is granted."""
+        """Whether the method is granted."""
         return method in self._granted
 
 
@@ -224,7 +224,7 @@ class Manager:
 async def test_permissions(
     app: FastAPI, granted: tuple[str, ...], statuses: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To see takes the permission to read connections, to replay the one to edit them."""
+    """Viewing requires the permission to read connections, replaying the permission to edit them."""
     from airflow.api_fastapi.core_api.security import get_user
 
     monkeypatch.setattr(access, "get_auth_manager", lambda: Manager(*granted))
@@ -236,7 +236,7 @@ async def test_permissions(
 
 
 async def test_without_login(app: FastAPI) -> None:
-    """Who is not logged in sees nothing of it."""
+    """Without login, every route of the page is 401."""
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://airflow") as http:
         for path in (
             "events",
@@ -252,7 +252,7 @@ async def test_without_login(app: FastAPI) -> None:
 
 
 def test_the_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Airflow finds one application and one entry of its menu, below the path at which it is served."""
+    """The plugin adds one application and one menu entry, below Airflow's base path."""
     plugin = vod.TencentVodPlugin()
     [mounted] = plugin.fastapi_apps
     assert mounted["url_prefix"] == "/tencent-vod"
@@ -263,7 +263,7 @@ def test_the_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_the_inbox_is_opened_when_the_server_starts(inbox: InboxStore) -> None:
-    """The first callback need not wait for it; and an inbox that cannot be opened does not keep the server from starting."""
+    """The inbox is opened during startup; a failure does not prevent the start."""
     opened = threading.Event()
 
     def open_it() -> InboxStore:

@@ -1,4 +1,4 @@
-"""The receiver stores what proves itself, once and before it answers, and refuses the rest without a hint."""
+"""The receiver stores authenticated events once, before it answers, and rejects the rest without a hint."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Post = Callable[..., Any]
 
 
 class Broken:
-    """An inbox that does not answer, or refuses."""
+    """An inbox that is unavailable or fails."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
@@ -54,7 +54,7 @@ class Broken:
 def client(inbox: Callable[[], Any], now: float = NOW) -> httpx.AsyncClient:
     """The whole application, without a server."""
     app = create_app(
-        connections=Connections(SETTINGS.get), intake=Intake(inbox, patience=60), inbox=inbox, clock=lambda: now
+        connections=Connections(SETTINGS.get), intake=Intake(inbox, timeout=60), inbox=inbox, clock=lambda: now
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=True)
     return httpx.AsyncClient(transport=transport, base_url="http://airflow/callbacks")
@@ -62,13 +62,13 @@ def client(inbox: Callable[[], Any], now: float = NOW) -> httpx.AsyncClient:
 
 @pytest.fixture
 def database() -> str:
-    """One kind is enough: the store has tests of its own."""
+    """One database is enough: the store has its own tests."""
     return "sqlite"
 
 
 @pytest.fixture
 async def http(inbox: InboxStore) -> AsyncIterator[httpx.AsyncClient]:
-    """Posts callbacks to an empty inbox."""
+    """A client of the application with an empty inbox."""
     async with client(lambda: inbox) as http:
         yield http
 
@@ -82,7 +82,7 @@ PLACES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("place", PLACES)
 async def test_a_signature_counts_wherever_it_stands(http: httpx.AsyncClient, inbox: InboxStore, place: str) -> None:
-    """200 means that the event is in the inbox, as a callback's, without the signature."""
+    """After a 200 the event is in the inbox, marked as a callback, without the signature."""
     answer = await http.post("/signed", **PLACES[place](SIGNED))
     assert (answer.status_code, answer.content) == (200, b"")
     [event] = inbox.newest("1")
@@ -94,7 +94,7 @@ async def test_a_signature_counts_wherever_it_stands(http: httpx.AsyncClient, in
 async def test_a_bad_signature_counts_nowhere(
     http: httpx.AsyncClient, inbox: InboxStore, place: str, signature: dict[str, Any]
 ) -> None:
-    """Expired, tampered, absent or half: 403 in every place, and nothing is stored."""
+    """An expired, tampered, missing or incomplete signature is 403 in every place, and nothing is stored."""
     answer = await http.post("/signed", **PLACES[place](signature))
     assert (answer.status_code, answer.content) == (403, b"")
     assert inbox.newest() == []
@@ -102,7 +102,7 @@ async def test_a_bad_signature_counts_nowhere(
 
 @pytest.mark.parametrize("place", PLACES)
 async def test_a_replayed_request_changes_nothing(inbox: InboxStore, place: str) -> None:
-    """The very same request is a duplicate while its signature is good, and refused after that."""
+    """A replayed request is a duplicate until its signature expires, and rejected afterwards."""
     async with client(lambda: inbox) as http:
         for _ in range(2):
             assert (await http.post("/signed", **PLACES[place](SIGNED))).status_code == 200
@@ -112,7 +112,7 @@ async def test_a_replayed_request_changes_nothing(inbox: InboxStore, place: str)
 
 
 async def test_a_token_in_path_or_query(http: httpx.AsyncClient, inbox: InboxStore) -> None:
-    """Either place will do; a wrong token, part of it, or none will not."""
+    """The token is accepted in path or query; a wrong, partial or missing one is rejected."""
     assert (await http.post(f"/token/{TOKEN}", json=EVENT)).status_code == 200
     assert (await http.post(f"/token?token={TOKEN}", json=EVENT)).status_code == 200
     for path in (
@@ -128,7 +128,7 @@ async def test_a_token_in_path_or_query(http: httpx.AsyncClient, inbox: InboxSto
 
 
 async def test_all_that_is_configured_is_asked_for(http: httpx.AsyncClient) -> None:
-    """With both secrets on the connection, one of them is not enough."""
+    """With both secrets configured, one of them is not enough."""
     assert (await http.post(f"/both/{TOKEN}", json=EVENT)).status_code == 403
     assert (await http.post("/both", json=EVENT | SIGNED)).status_code == 403
     assert (await http.post(f"/both/{TOKEN}", json=EVENT | SIGNED)).status_code == 200
@@ -137,11 +137,11 @@ async def test_all_that_is_configured_is_asked_for(http: httpx.AsyncClient) -> N
 async def test_refusals_are_told_to_who_operates_airflow(
     http: httpx.AsyncClient, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The log says why a callback was refused, to whom it cannot be seen otherwise; a flood of them fills no log."""
+    """The log says why a callback was rejected; many rejections do not flood it."""
     counted: list[str] = []
     monkeypatch.setattr(metrics, "count", lambda name, **tags: counted.append(tags["reason"]))
     reasons = {
-        "/unknown": "there is no such connection",
+        "/unknown": "the connection does not exist",
         "/open": "neither callback_sign_key nor callback_token",
         "/token/wrong": "its token is missing or wrong",
         "/signed": "it is not signed",
@@ -149,18 +149,18 @@ async def test_refusals_are_told_to_who_operates_airflow(
     for path in reasons:
         await http.post(path, json=EVENT)
     await http.post("/signed", json=EVENT | TAMPERED)
-    told = [record.getMessage() for record in caplog.records if "was refused" in record.getMessage()]
+    told = [record.getMessage() for record in caplog.records if "was rejected" in record.getMessage()]
     assert len(told) == len(counted) == 5
-    for line, words in zip(told, [*reasons.values(), "its signature is wrong or too old"], strict=True):
+    for line, words in zip(told, [*reasons.values(), "its signature is wrong or has expired"], strict=True):
         assert words in line
     for _ in range(50):
         await http.post("/signed", json=EVENT)
-    assert sum("was refused" in record.getMessage() for record in caplog.records) < 20
+    assert sum("was rejected" in record.getMessage() for record in caplog.records) < 20
     assert len(counted) == 55
 
 
 async def test_refusals_look_alike(http: httpx.AsyncClient) -> None:
-    """An unknown connection, an impossible id, one without secret and a wrong signature get the same answer."""
+    """An unknown connection, an invalid id, a connection without a secret and a wrong signature get the same answer."""
     paths = ("/unknown", "/open", "/signed", "/token", "/%00", "/a%2Fb", "/" + "x" * 300)
     answers = [await http.post(path, json=EVENT | TAMPERED) for path in paths]
     assert {(answer.status_code, answer.content, tuple(sorted(answer.headers))) for answer in answers} == {
@@ -169,7 +169,7 @@ async def test_refusals_look_alike(http: httpx.AsyncClient) -> None:
 
 
 async def test_both_forms_are_received(http: httpx.AsyncClient, inbox: InboxStore) -> None:
-    """The legacy form of an event is the same event."""
+    """Both formats of an event are the same event."""
     from airflow_vod.emulator.push import legacy_form
 
     for event in (concat_event("Concat-1"), procedure_event("task", "FINISH")):
@@ -179,7 +179,7 @@ async def test_both_forms_are_received(http: httpx.AsyncClient, inbox: InboxStor
 
 
 async def test_garbage_is_kept(http: httpx.AsyncClient, inbox: InboxStore) -> None:
-    """What proves itself but is no event is 400, and kept with the reason."""
+    """An authenticated body that is not an event is 400, and kept with the reason."""
     for body in (b"", b"not JSON", b"[1]", b"\xff\xfe", b'{"EventType": "x"}', b"[" * 100_000):
         assert (await http.post(f"/token/{TOKEN}", content=body)).status_code == 400
     kept = inbox.newest(unparsed=True)
@@ -189,7 +189,7 @@ async def test_garbage_is_kept(http: httpx.AsyncClient, inbox: InboxStore) -> No
 
 
 async def test_garbage_is_bounded(inbox: InboxStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In an hour so much of it is kept, and no more; events go on being received."""
+    """The number of such bodies kept per hour is limited; events are still received."""
     monkeypatch.setattr(callbacks, "UNPARSED_PER_HOUR", 3)
     async with client(lambda: inbox) as http:
         for number in range(5):
@@ -199,7 +199,7 @@ async def test_garbage_is_bounded(inbox: InboxStore, monkeypatch: pytest.MonkeyP
 
 
 def test_the_budget_is_one_of_each_hour() -> None:
-    """Another hour, or another queue, has a budget of its own."""
+    """Each hour and each queue has its own limit."""
     clock = Clock()
     budget = callbacks.HourlyBudget(2, clock)
     assert [budget.take("a") for _ in range(3)] == [True, True, False]
@@ -209,13 +209,13 @@ def test_the_budget_is_one_of_each_hour() -> None:
 
 
 async def test_garbage_without_proof_is_not_kept(http: httpx.AsyncClient, inbox: InboxStore) -> None:
-    """Strangers fill nothing."""
+    """Unauthenticated bodies are not kept."""
     assert (await http.post("/signed", content=b"not JSON")).status_code == 403
     assert inbox.newest() == []
 
 
 async def test_the_first_that_proves_itself_is_told_of(inbox: InboxStore) -> None:
-    """What a server does once it receives callbacks, strangers do not set off, and it is done once."""
+    """The hook for the first callback runs once, for an authenticated one only."""
     told: list[int] = []
     app = create_app(
         connections=Connections(SETTINGS.get), inbox=lambda: inbox, on_first_callback=lambda: told.append(1)
@@ -229,7 +229,7 @@ async def test_the_first_that_proves_itself_is_told_of(inbox: InboxStore) -> Non
 
 
 async def test_too_large(http: httpx.AsyncClient, inbox: InboxStore) -> None:
-    """A body beyond the limit is refused, whether or not it says so beforehand; one at the limit is read."""
+    """A body over the limit is refused, whether or not its length is declared; one at the limit is read."""
 
     async def pieces() -> AsyncIterator[bytes]:
         for _ in range(17):
@@ -243,7 +243,7 @@ async def test_too_large(http: httpx.AsyncClient, inbox: InboxStore) -> None:
 
 
 async def test_a_body_that_does_not_come(http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who begins a body and does not end it is not waited for."""
+    """A body that does not arrive in time is 408."""
     monkeypatch.setattr(callbacks, "BODY_TIMEOUT", 0.05)
 
     async def never() -> AsyncIterator[bytes]:
@@ -255,7 +255,7 @@ async def test_a_body_that_does_not_come(http: httpx.AsyncClient, monkeypatch: p
 
 @pytest.mark.parametrize("error", [InboxUnavailableError("locked"), OSError("disk")])
 async def test_inbox_down(error: Exception) -> None:
-    """Where nothing can be stored, 503 asks the vendor to come again."""
+    """When the event cannot be stored, 503 asks the sender to retry."""
     async with client(lambda: Broken(error)) as http:
         answer = await http.post(f"/token/{TOKEN}", json=EVENT)
     assert (answer.status_code, answer.content) == (503, b"")
@@ -263,7 +263,7 @@ async def test_inbox_down(error: Exception) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS"])
 async def test_only_post(http: httpx.AsyncClient, method: str) -> None:
-    """Other methods are not served."""
+    """Other methods are refused."""
     assert (await http.request(method, "/signed")).status_code == 405
 
 
@@ -289,7 +289,7 @@ _words = st.text(max_size=30).map(lambda text: text.encode("utf-8", "surrogatepa
     headers=st.dictionaries(st.sampled_from(["Sign", "T", "Content-Type", "Content-Length-X"]), _words),
 )
 def test_nothing_makes_it_fail(inbox: InboxStore, body: bytes, path: str, query: Any, headers: Any) -> None:
-    """Whatever is sent to whatever path, the answer is one of those that are meant, and no exception."""
+    """Any request to any path gets one of the intended statuses, and raises no exception."""
 
     async def post() -> int:
         async with client(lambda: inbox) as http:

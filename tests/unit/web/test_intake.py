@@ -1,4 +1,4 @@
-"""Callbacks that come together share a commit; each hears of its own fate, and only after it is decided."""
+"""Concurrent callbacks share a commit; each gets its own outcome, after the commit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.samples import concat_event
 
 
 class SlowInbox:
-    """An inbox whose commits wait for leave.
+    """An inbox whose commits wait for permission.
 
     :param refused: VOD task ids that it will not have.
     """
@@ -30,7 +30,7 @@ class SlowInbox:
         self._refused = frozenset(refused)
 
     def receive(self, queue: str, events: Sequence[VodEvent], source: str) -> list[Received]:
-        """Commit once there is leave to."""
+        """Commit once permitted."""
         assert source == "callback"
         self.begun.release()
         assert self.leave.acquire(timeout=60)
@@ -44,7 +44,7 @@ class SlowInbox:
 
 
 def start(intake: Intake, *names: str, queue: str = "q") -> list[asyncio.Task[Received]]:
-    """Let callbacks come."""
+    """Start callbacks."""
     return [asyncio.create_task(intake.receive(queue, concat_event(name))) for name in names]
 
 
@@ -54,9 +54,9 @@ async def begun(inbox: SlowInbox) -> None:
 
 
 async def test_those_that_come_meanwhile_share_the_next_commit() -> None:
-    """One commit at a time, and all that came during it in the next."""
+    """Commits run one at a time; events that arrive during one share the next."""
     inbox: Any = SlowInbox()
-    intake = Intake(lambda: inbox, patience=60)
+    intake = Intake(lambda: inbox, timeout=60)
     first = start(intake, "a")
     await begun(inbox)
     rest = start(intake, "b", "c", "d")
@@ -69,64 +69,64 @@ async def test_those_that_come_meanwhile_share_the_next_commit() -> None:
 
 
 async def test_groups_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A flood is cut into groups, in the order in which it came."""
-    monkeypatch.setattr(module, "GROUP", 2)
+    """Many events are split into groups, in order of arrival."""
+    monkeypatch.setattr(module, "MAX_GROUP", 2)
     inbox: Any = SlowInbox()
     inbox.leave.release(10)
-    await asyncio.gather(*start(Intake(lambda: inbox, patience=60), *"abcde"))
+    await asyncio.gather(*start(Intake(lambda: inbox, timeout=60), *"abcde"))
     assert inbox.commits == [["a", "b"], ["c", "d"], ["e"]]
 
 
 async def test_one_that_is_refused_keeps_nobody_out() -> None:
-    """Where a group is refused, each is tried alone, and only the culprit fails."""
+    """When a group is rejected, each event is tried alone, and only the offending one fails."""
     inbox: Any = SlowInbox(refused=["b"])
     inbox.leave.release(10)
-    results = await asyncio.gather(*start(Intake(lambda: inbox, patience=60), *"abc"), return_exceptions=True)
+    results = await asyncio.gather(*start(Intake(lambda: inbox, timeout=60), *"abc"), return_exceptions=True)
     assert [isinstance(result, InboxError) for result in results] == [False, True, False]
     assert inbox.commits == [["a"], ["c"]]
 
 
 async def test_a_database_that_is_down_fails_all_at_once() -> None:
-    """An outage is not tried again for each: their senders come again."""
+    """After an outage, events are not tried one by one: their senders retry."""
     inbox: Any = SlowInbox()
     inbox.error = InboxUnavailableError("down")
     inbox.leave.release(10)
-    results = await asyncio.gather(*start(Intake(lambda: inbox, patience=60), *"abc"), return_exceptions=True)
+    results = await asyncio.gather(*start(Intake(lambda: inbox, timeout=60), *"abc"), return_exceptions=True)
     assert all(isinstance(result, InboxUnavailableError) for result in results)
     assert inbox.begun.acquire(blocking=False)
     assert not inbox.begun.acquire(blocking=False)
 
 
 async def test_who_waits_too_long_is_told_so() -> None:
-    """The sender hears in its time that nothing is sure; the commit goes on, and harms nobody."""
+    """A slow commit raises in time for the sender; the commit continues, and its outcome is ignored."""
     inbox: Any = SlowInbox()
-    intake = Intake(lambda: inbox, patience=0.05)
+    intake = Intake(lambda: inbox, timeout=0.05)
     with pytest.raises(InboxUnavailableError, match="slow"):
         await intake.receive("q", concat_event("a"))
     inbox.leave.release(2)
-    await Intake(lambda: inbox, patience=60).receive("q", concat_event("b"))
+    await Intake(lambda: inbox, timeout=60).receive("q", concat_event("b"))
     assert ["b"] in inbox.commits
 
 
 async def test_a_flood_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What waits is bounded; who comes on top is told to come again."""
-    monkeypatch.setattr(module, "MOST_WAITING", 2)
+    """The number of waiting events is bounded; further ones are turned away."""
+    monkeypatch.setattr(module, "MAX_WAITING", 2)
     inbox: Any = SlowInbox()
-    intake = Intake(lambda: inbox, patience=60)
+    intake = Intake(lambda: inbox, timeout=60)
     first = start(intake, "a")
     await begun(inbox)
     waiting = start(intake, "b", "c")
     await asyncio.sleep(0)
-    with pytest.raises(InboxUnavailableError, match="More"):
+    with pytest.raises(InboxUnavailableError, match="faster"):
         await intake.receive("q", concat_event("d"))
     inbox.leave.release(5)
     await asyncio.gather(*first, *waiting)
 
 
 async def test_queues_do_not_wait_for_each_other() -> None:
-    """Each queue has its own row of commits."""
+    """Queues do not wait for each other's commits."""
     inbox: Any = SlowInbox()
-    intake = Intake(lambda: inbox, patience=60)
+    intake = Intake(lambda: inbox, timeout=60)
     tasks = start(intake, "a") + start(intake, "b", queue="other")
     await begun(inbox)
     await begun(inbox)
