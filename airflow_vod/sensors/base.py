@@ -11,9 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import sys
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import cached_property
@@ -35,6 +33,7 @@ from airflow_vod.hooks.version_compat import AirflowRescheduleException, TaskDef
 from airflow_vod.hooks.vod import DEFAULT_CONN_ID, VodHook
 from airflow_vod.inbox.lookup import task_name
 from airflow_vod.links.vod import LINKS, push_links
+from airflow_vod.sensors.words import queue_in_words, warn_at_the_dag
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -324,30 +323,4 @@ class VodSensor(BaseSensorOperator):
     def _seen(self, asked_at: float | None) -> str:
         """Say what was seen meanwhile."""
         asked = f" VOD itself was last asked {time.time() - asked_at:.0f} s ago." if asked_at else ""
-        return self._seen_in_inbox() + asked
-
-    def _seen_in_inbox(self) -> str:
-        try:
-            lease, newest = self._inbox.leases.read(self._queue), self._inbox.newest(self._queue, limit=1)
-        except InboxError as error:
-            return f"The inbox does not answer: {error}"
-        if newest:
-            event = newest[0]
-            came = (
-                f"The newest event of the queue, {event.event_type}, came {time.time() - event.received_at:.0f} s ago."
-            )
-        else:
-            came = "No event of the queue is in the inbox."
-        pulled_at = lease.info.get("last_pull_at") if lease else None
-        last = f"last {time.time() - pulled_at:.0f} s ago" if pulled_at else "without an answer so far"
-        if lease is None or lease.expired:
-            return f"{came} Nobody pulls the queue now" + (f"; {last}." if pulled_at else ".")
-        return f"{came} {lease.holder} pulls it, {last}, and has pulled {lease.info.get('pulled')} events."
-
-
-def warn_at_the_dag(message: str) -> None:
-    """Warn at the DAG's own line; how many constructors Airflow and subclasses put in between differs."""
-    frame = sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__", "").startswith(("airflow.", "airflow_vod.")):
-        frame = frame.f_back
-    warnings.warn_explicit(message, UserWarning, frame.f_code.co_filename, frame.f_lineno)
+        return queue_in_words(self._inbox, self._queue) + asked

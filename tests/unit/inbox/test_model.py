@@ -274,7 +274,7 @@ class InboxModel(RuleBasedStateMachine):
             assert lease is None or lease.expired == (lease.expires_at <= self.clock.now)
             assert set(self.store.waiters.longest(queue)) == self._waiting_for(queue)
             asked = {name: each.asked_at for (of, name), each in self.waiters.items() if of == queue and each.asked_at}
-            assert self.store.waiters.asked_at(queue, "123") == asked
+            assert {each.id: each.asked_at for each in self.store.waiters.read(queue, "123") if each.asked_at} == asked
 
     def _waiting_for(self, queue: str) -> set[Waiter]:
         now = self.clock.now

@@ -70,9 +70,18 @@ def test_when_vod_was_asked_is_found_by_the_next_process(open_inbox: OpenInbox) 
     asked_at, clock.now = clock.now, clock.now + 60
     other.waiters.add(Q, waiters, "other")
     ids = [*(waiter.id for waiter in waiters), "unknown", "\0"]
-    assert other.waiters.asked_at(Q, ids) == {waiter.id: asked_at for waiter in waiters[1:]}
-    assert other.waiters.asked_at("other queue", ids) == {}
+    read = {waiter.id: waiter.asked_at for waiter in other.waiters.read(Q, ids)}
+    assert read == {"000": None} | {waiter.id: asked_at for waiter in waiters[1:]}
+    assert [waiter.asked_at for waiter in other.waiters.read("other queue", ids)] == [None]
     assert [waiter.asked_at for waiter in other.waiters.longest(Q, 2)] == [None, asked_at]
+
+
+def test_who_knows_that_a_wait_is_over_need_not_own_it(inbox: InboxStore) -> None:
+    """Without an owner a waiter is removed whoever wrote it."""
+    inbox.waiters.add(Q, [Waiter("1", "a"), Waiter("2", "b")], "one")
+    assert inbox.waiters.remove(Q, ["1", "2"], "other") == 0
+    assert inbox.waiters.remove(Q, ["1"], None) == 1
+    assert [waiter.id for waiter in inbox.waiters.longest(Q)] == ["2"]
 
 
 def test_awaited_tasks(open_inbox: OpenInbox) -> None:
