@@ -323,4 +323,4 @@ class VodSensor(BaseSensorOperator):
     def _seen(self, asked_at: float | None) -> str:
         """Say what was seen meanwhile."""
         asked = f" VOD itself was last asked {time.time() - asked_at:.0f} s ago." if asked_at else ""
-        return queue_in_words(self._inbox, self._queue) + asked
+        return queue_in_words(self._hook, self._queue) + asked
