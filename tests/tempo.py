@@ -11,7 +11,7 @@ from typing import Any
 from airflow_vod.emulator import EmulatorOptions
 from airflow_vod.relay import pipeline
 from airflow_vod.relay import steps as relay
-from airflow_vod.tencent import client
+from airflow_vod.tencent import client, transport
 
 HOLD = 0.3  # seconds, instead of 5
 VISIBILITY = 1.5  # seconds, instead of 30
@@ -42,7 +42,7 @@ def hurry(setter: Callable[[Any, str, Any], object] = setattr) -> None:
     :param setter: such as ``MonkeyPatch.setattr``, which can take it back.
     """
     for name, seconds in _TIMES.items():
-        modules = [module for module in (client, relay, pipeline) if hasattr(module, name)]
+        modules = [module for module in (client, transport, relay, pipeline) if hasattr(module, name)]
         assert modules, f"nothing has the time {name} any more"
         for module in modules:
             setter(module, name, seconds)
