@@ -1,7 +1,7 @@
 """Asks VOD itself about tasks whose event does not come.
 
-Invariant: only what VOD says plainly, that a task has ended, becomes an event in the inbox; whatever else it answers (a task
-it does not know, one older than three days, a kind it no longer describes) is no information and never a failure.
+Invariant: only a plain statement of VOD that a task has ended becomes an event in the inbox; any other answer (it does not know
+the task, the task is older than three days or of a kind it no longer describes) is no information and never a failure.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ log = logging.getLogger(__name__)
 ACTION = "DescribeTaskDetail"
 CALLS_PER_SECOND = 5  # of the 100 that the API allows an account
 FIRST_AFTER = 300.0  # seconds of waiting without an event
-SLOWEST = 3600.0  # seconds between two questions about one task
+SLOWEST = 3600.0  # seconds between two calls about one task at most
 
 
 class Reconciler:
-    """Asks about tasks of one queue. Safe to use from several threads at once.
+    """Asks VOD about tasks of one queue. Safe to use from several threads at once.
 
     :param client: the application.
     :param store: the inbox that takes the answers.
@@ -46,12 +46,12 @@ class Reconciler:
         self._pacer = pacer(client.settings.account, ACTION, CALLS_PER_SECOND)
 
     def ask(self, vod_task_id: str, *, tries: int = 3) -> bool:
-        """Ask about one task, and store its end as an event if VOD knows of it.
+        """Ask about one task, and store its end as an event if VOD says that it has ended.
 
         :param vod_task_id: the task.
-        :param tries: how often VOD is called at the most where it does not answer.
-        :return: whether the inbox holds its end now.
-        :raises VodApiError: VOD could not be asked now, or refuses this action for good.
+        :param tries: calls at most if VOD does not answer.
+        :return: whether the inbox holds the end of the task now.
+        :raises VodApiError: VOD did not answer, or refuses this action for good.
         :raises InboxUnavailableError: the answer could not be stored.
         """
         self._pacer.wait()
@@ -67,18 +67,23 @@ class Reconciler:
             return False
         if event is None or not event.finished:
             return False
-        self._store.receive(self._queue, [event], "reconcile")
-        metrics.count("reconciles", queue=self._queue)
-        log.info("VOD says that task %s has ended (%s), although no event came", vod_task_id, event.event_type)
+        [received] = self._store.receive(self._queue, [event], "reconcile")
+        if not received.duplicate:
+            metrics.count("reconciles", queue=self._queue)
+            log.info(
+                "VOD says that task %s has ended (%s); its event has not reached the inbox so far",
+                vod_task_id,
+                event.event_type,
+            )
         return True
 
 
-class Questions:
-    """Asks about tasks that are waited for, each at its own times, in a thread of their own.
+class ReconcileLoop:
+    """Reconciles the tasks that are waited for, each at its `reconcile_times`, until it is ended.
 
-    :param reconciler: asks.
-    :param waits: whether somebody still waits for a task.
-    :param asked: takes down when VOD last answered about a task that is waited for, in Unix seconds.
+    :param reconciler: asks VOD.
+    :param waits: says whether somebody still waits for a task.
+    :param asked: is filled with the times at which VOD last answered about each task that is waited for, in Unix seconds.
     """
 
     def __init__(self, reconciler: Reconciler, waits: Callable[[str], bool], asked: dict[str, float]) -> None:
@@ -86,22 +91,27 @@ class Questions:
         self._waits = waits
         self._asked = asked
         self._added: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._due: list[tuple[float, float, str]] = []  # a heap: when to ask, since when it is waited for, the task
+        self._due: list[
+            tuple[float, float, str]
+        ] = []  # a heap: when to ask, the start of the wait, both monotonic; the task
         self._tasks: set[str] = set()
         self._ending = False
 
     def add(self, vod_task_ids: Iterable[str]) -> None:
-        """Ask about these tasks too, from any thread; the first time after some minutes."""
+        """Reconcile these tasks too, the first time after some minutes; from any thread."""
         for vod_task_id in vod_task_ids:
             self._added.put(vod_task_id)
 
     def end(self) -> None:
-        """Let `run` return soon, from any thread."""
+        """Let `run` return soon; from any thread."""
         self._ending = True
         self._added.put(None)
 
     def run(self) -> None:
-        """Ask until `end` is called."""
+        """Reconcile until `end` is called.
+
+        :raises Exception: what is neither VOD's nor the inbox's failure to answer, which only delay a task.
+        """
         while not self._ending:
             self._take_added()
             now = time.monotonic()
@@ -110,7 +120,7 @@ class Questions:
                 self._ask(vod_task_id, since)
 
     def _take_added(self) -> None:
-        """Wait until the next question is due or a task is added, and take all that were."""
+        """Wait until the next task is due or one is added, and take all that were added."""
         try:
             timeout = max(self._due[0][0] - time.monotonic(), 0.0) if self._due else None
             vod_task_id = self._added.get(timeout=timeout)
@@ -124,7 +134,7 @@ class Questions:
 
     def _plan(self, vod_task_id: str, since: float) -> None:
         waited = time.monotonic() - since
-        at = next(at for at in question_times(vod_task_id) if at > waited)
+        at = next(at for at in reconcile_times(vod_task_id) if at > waited)
         heapq.heappush(self._due, (since + at, since, vod_task_id))
 
     def _ask(self, vod_task_id: str, since: float) -> None:
@@ -136,15 +146,15 @@ class Questions:
             self._reconciler.ask(vod_task_id)
             self._asked[vod_task_id] = time.time()
         except (VodApiError, InboxError) as error:
-            log.info("VOD cannot be asked about task %s now, and will be later: %s", vod_task_id, error)
+            log.info("Task %s cannot be reconciled now and will be later: %s", vod_task_id, error)
         self._plan(vod_task_id, since)
 
 
-def question_times(vod_task_id: str) -> Iterator[float]:
-    """Seconds after the beginning of a wait at which to ask about its task: after a while, then ever more rarely.
+def reconcile_times(vod_task_id: str) -> Iterator[float]:
+    """Yield the times at which to reconcile a task, in seconds since its wait began: after a while, then ever more rarely.
 
-    :param vod_task_id: its times are always the same, so that a sensor which wakes up in a new process knows them; those of
-        other tasks are others, so that waits that began together do not ask together.
+    :param vod_task_id: always has the same times, so that a sensor that wakes up in a new process knows them; other tasks have
+        others, so that waits that began together are spread.
     """
     jitter = 0.8 + 0.4 * zlib.crc32(vod_task_id.encode("utf-8", "replace")) / 2**32
     at, step = 0.0, FIRST_AFTER
@@ -154,10 +164,10 @@ def question_times(vod_task_id: str) -> Iterator[float]:
         step = min(step * 2, SLOWEST)
 
 
-def last_question(vod_task_id: str, until: float) -> float:
-    """Answer the last time to ask before a moment of a wait; 0 for the beginning, before which a sensor asks as well.
+def last_reconcile_time(vod_task_id: str, until: float) -> float:
+    """Return the last of the `reconcile_times` up to a moment of a wait; 0.0 if there is none, for the start of the wait.
 
     :param vod_task_id: what is waited for.
     :param until: seconds after the beginning of the wait, included.
     """
-    return max(itertools.takewhile(lambda at: at <= until, question_times(vod_task_id)), default=0.0)
+    return max(itertools.takewhile(lambda at: at <= until, reconcile_times(vod_task_id)), default=0.0)

@@ -192,7 +192,7 @@ class VodSensor(BaseSensorOperator):
             if result := self._look(context):
                 return result
             self._list_wait(context)
-            if self._relay.drain(until=lambda: self._ending or self._is_there()):
+            if self._drain():
                 self._note_trouble(None)
             if (result := self._look(context)) is None and self._ask_when_due(context):
                 result = self._look(context)
@@ -202,6 +202,22 @@ class VodSensor(BaseSensorOperator):
         except (VodApiError, InboxUnavailableError) as error:
             self._note_trouble(error)
             return False
+
+    def _drain(self) -> bool:
+        """Pull, receive and confirm in turn until the queue is empty or the event is there, unless another process does."""
+        if not self._relay.acquire_lease():
+            return False
+        try:
+            in_use = not self._relay.mode_due() or self._relay.check_mode()
+            while in_use and (deliveries := self._relay.pull()):
+                self._relay.count_pull(deliveries)
+                if confirmable := self._relay.receive(deliveries):
+                    self._relay.count_confirm(len(confirmable), self._relay.confirm(confirmable))
+                if self._ending or self._is_there():
+                    break
+        finally:
+            self._relay.release_lease()
+        return True
 
     def _end_of_wait(self, context: Context) -> None:
         with contextlib.suppress(VodError):
@@ -560,11 +576,11 @@ class VodTaskSensor(VodSensor):
             self._looked_at = waited
         if before is None:
             return self._ask()
-        from airflow_vod.relay.reconcile import last_question
+        from airflow_vod.relay.reconcile import last_reconcile_time
 
         if self.reschedule:  # by the timetable, because the process that asked is gone
-            self._asked_at = time.time() - waited + last_question(self._vod_task_ids[0], waited)
-        return self._ask(lambda vod_task_id: last_question(vod_task_id, waited) > before)
+            self._asked_at = time.time() - waited + last_reconcile_time(self._vod_task_ids[0], waited)
+        return self._ask(lambda vod_task_id: last_reconcile_time(vod_task_id, waited) > before)
 
     def _ask(self, which: Callable[[str], bool] = lambda vod_task_id: True) -> bool:
         """Ask VOD about tasks that have not ended by what the inbox knows.

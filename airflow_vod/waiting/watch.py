@@ -26,7 +26,7 @@ from airflow_vod.hooks.vod import VodHook
 if TYPE_CHECKING:
     from airflow_vod.events.matching import EventMatch
     from airflow_vod.inbox import EventHeader, InboxStore, StoredEvent
-    from airflow_vod.relay.steps import RelaySummary
+    from airflow_vod.relay.health import RelaySummary
     from airflow_vod.tencent.settings import VodSettings
 
 log = logging.getLogger(__name__)
@@ -256,12 +256,12 @@ class Watch:
     def _work(self) -> None:
         """Start the other threads, serve, and end them."""
         from airflow_vod.relay.pipeline import Pipeline, run_in_thread
-        from airflow_vod.relay.reconcile import Questions, Reconciler
+        from airflow_vod.relay.reconcile import ReconcileLoop, Reconciler
         from airflow_vod.relay.steps import Relay
         from airflow_vod.tencent.client import VodClient
 
         client = VodClient(self.settings)
-        self._questions = Questions(Reconciler(client, self.store), self._by_task.__contains__, self.asked)
+        self._questions = ReconcileLoop(Reconciler(client, self.store), self._by_task.__contains__, self.asked)
         relay = Relay(client, self.store, on_received=self._wake.set, retention=self._retention)
         self.summary = relay.summary
         pipeline = Pipeline(relay)

@@ -16,6 +16,7 @@ from airflow_vod import metrics
 from airflow_vod.emulator import Emulator, EmulatorOptions
 from airflow_vod.exceptions import InboxError, VodAuthenticationError
 from airflow_vod.inbox import InboxStore
+from airflow_vod.relay import leadership
 from airflow_vod.relay import pipeline as pipeline_module
 from airflow_vod.relay import steps as relay_module
 from airflow_vod.relay.pipeline import EMPTY_INTERVAL, Pipeline, run_in_thread
@@ -276,7 +277,7 @@ def test_who_cannot_reach_vod_lets_another_try(
     vod_emulator: Emulator, run_sqlite: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After lasting trouble a relay gives its lease up for a while, and one with a better network relays everything."""
-    monkeypatch.setattr(pipeline_module, "YIELD_AFTER", 0.3)
+    monkeypatch.setattr(leadership, "YIELD_AFTER", 0.3)
     cut_off = run_sqlite(client_of(vod_emulator, proxy="http://127.0.0.1:1"))
     until(lambda: cut_off.relay.summary.pull_failures, 30)
     publish(vod_emulator, 20)
@@ -289,15 +290,15 @@ def test_after_an_outage_who_takes_over_pulls_on(
     vod_emulator: Emulator, run_sqlite: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A relay that could not pull before it stood by does not count that time when it leads again."""
-    monkeypatch.setattr(pipeline_module, "YIELD_AFTER", 0.3)
-    monkeypatch.setattr(pipeline_module, "YIELD_FOR", 0.3)
+    monkeypatch.setattr(leadership, "YIELD_AFTER", 0.3)
+    monkeypatch.setattr(leadership, "YIELD_FOR", 0.3)
     running = run_sqlite()
     until(lambda: vod_emulator.queue(SUB_APP_ID).waiting == 1)
     vod_emulator.stop()
     until(lambda: free(running))
     running.store.leases.acquire(running.relay.queue, "another", 7.0)
     vod_emulator.start()
-    monkeypatch.setattr(pipeline_module, "YIELD_AFTER", 5.0)
+    monkeypatch.setattr(leadership, "YIELD_AFTER", 5.0)
     time.sleep(6.0)
     released: list[str] = []
     release = running.relay.release_lease
@@ -319,19 +320,19 @@ def test_who_leads_knows_what_others_have_seen(vod_emulator: Emulator, run_sqlit
     def info() -> Mapping[str, Any]:
         return second.store.leases.read(second.relay.queue).info
 
-    until(lambda: info()["failing_since"])
+    until(lambda: info()["failing_since_at"])
     assert (info()["last_pull_at"], info()["caught_up_at"]) == (before["last_pull_at"], before["caught_up_at"])
     assert info()["failure"]
     vod_emulator.start()
     until(lambda: info()["last_pull_at"] > before["last_pull_at"])
-    assert info()["failing_since"] is None
+    assert info()["failing_since_at"] is None
 
 
 def test_who_gets_no_answer_lets_another_try(
     vod_emulator: Emulator, run_sqlite: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So does one whose pulls hang instead of failing."""
-    monkeypatch.setattr(pipeline_module, "YIELD_AFTER", 0.3)
+    monkeypatch.setattr(leadership, "YIELD_AFTER", 0.3)
     monkeypatch.setattr(pipeline_module, "OVERDUE", HOLD + 0.3)
     monkeypatch.setattr(client_module, "_PULL_READ_TIMEOUT", 3 * HOLD)
     vod_emulator.faults.chaos(0, {"slow:5": 1.0}, ["PullEvents"])
@@ -345,7 +346,7 @@ def test_it_tells_how_far_behind_it_is(
     vod_emulator: Emulator, run_sqlite: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lease says when the queue was last emptied and how much VOD counts in it; both are sent as gauges."""
-    monkeypatch.setattr(relay_module, "LEASE_RENEWAL", 0.1)
+    monkeypatch.setattr(leadership, "LEASE_RENEWAL", 0.1)
     gauges: dict[str, float] = {}
     monkeypatch.setattr(metrics, "gauge", lambda name, value, **_: gauges.__setitem__(name, value))
     running = run_sqlite()
@@ -362,8 +363,7 @@ def test_it_tells_how_far_behind_it_is(
 
 def test_who_is_behind_asks_how_far(vod_emulator: Emulator, run_sqlite: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only a relay that has not emptied the queue for a while asks VOD how much is in it; no answer harms nothing."""
-    monkeypatch.setattr(relay_module, "LEASE_RENEWAL", 0.1)
-    monkeypatch.setattr(pipeline_module, "LEASE_RENEWAL", 0.1)
+    monkeypatch.setattr(leadership, "LEASE_RENEWAL", 0.1)
     running = run_sqlite()
     until(lambda: running.relay.summary.pulls > 3, 30)
     assert vod_emulator.calls.count("DescribeEventsState") == 0
@@ -372,8 +372,8 @@ def test_who_is_behind_asks_how_far(vod_emulator: Emulator, run_sqlite: Run, mon
     until(lambda: running.relay.summary.pull_failures, 30)
     publish(vod_emulator, 20)
     monkeypatch.setattr(relay_module, "DEPTH_EVERY", 0.2)
-    running.relay._ask_depth_at = running.relay.clock()  # as if all that had gone on for a minute
-    until(lambda: running.relay._depth and running.relay._depth[0] == 20, 30)
+    running.relay._ask_depth_due = running.relay.clock()  # as if all that had gone on for a minute
+    until(lambda: running.relay.health.in_queue == 20, 30)
     vod_emulator.faults.clear()
     until(drained(vod_emulator, 20), 30)
     assert running.errors == []

@@ -15,10 +15,18 @@ from airflow_vod.emulator import Emulator, EmulatorOptions
 from airflow_vod.events.results import Outcome, result_of
 from airflow_vod.exceptions import VodAuthenticationError, VodTransientError
 from airflow_vod.inbox import InboxStore
-from airflow_vod.relay.reconcile import FIRST_AFTER, SLOWEST, Questions, Reconciler, last_question, question_times
+from airflow_vod.relay.reconcile import (
+    FIRST_AFTER,
+    SLOWEST,
+    ReconcileLoop,
+    Reconciler,
+    last_reconcile_time,
+    reconcile_times,
+)
 from airflow_vod.tencent.client import VodClient
 from airflow_vod.tencent.settings import VodSettings
 from airflow_vod.waiting.watch import watches
+from tests.relays import drain
 
 EDIT = {"InputType": "File", "FileInfos": [{"FileId": "1"}]}
 
@@ -60,7 +68,7 @@ def test_the_event_itself_is_recognised_later(ask: Callable, client: VodClient, 
 
     vod_task_id = client.call("EditMedia", EDIT)["TaskId"]
     ask(vod_task_id)
-    Relay(client, inbox).drain(until=lambda: False)
+    drain(Relay(client, inbox))
     assert len(inbox.newest(vod_task_id=vod_task_id)) == 1
 
 
@@ -104,20 +112,20 @@ def test_a_refusal_is_told(ask: Callable, vod_emulator: Emulator, fault: str, ki
 
 def test_questions_become_rare_and_differ_by_task() -> None:
     """The first question comes after about five minutes, later ones at most once an hour, at each task's own times."""
-    times = list(islice(question_times("Concat-1"), 20))
+    times = list(islice(reconcile_times("Concat-1"), 20))
     assert 0.8 * FIRST_AFTER <= times[0] <= 1.2 * FIRST_AFTER
     steps = [later - earlier for earlier, later in pairwise(times)]
     assert max(steps) <= 1.2 * SLOWEST
     assert min(steps[5:]) >= 0.8 * SLOWEST
-    assert times == list(islice(question_times("Concat-1"), 20))
-    assert times[0] != next(question_times("Concat-2"))
+    assert times == list(islice(reconcile_times("Concat-1"), 20))
+    assert times[0] != next(reconcile_times("Concat-2"))
 
 
 def test_a_sensor_that_wakes_up_now_and_then_asks_once_per_time() -> None:
     """Looks that follow each other without a gap hit each time to ask exactly once."""
     looks = [n * 60.0 for n in range(600)]
-    hits = [until for since, until in pairwise(looks) if last_question("Concat-1", until) > since]
-    expected = [at for at in islice(question_times("Concat-1"), 50) if at <= looks[-1]]
+    hits = [until for since, until in pairwise(looks) if last_reconcile_time("Concat-1", until) > since]
+    expected = [at for at in islice(reconcile_times("Concat-1"), 50) if at <= looks[-1]]
     assert len(hits) == len(expected)
 
 
@@ -139,9 +147,9 @@ def until(condition: Callable[[], bool]) -> None:
 @contextmanager
 def asking(
     client: VodClient, inbox: InboxStore, waited: set[str], asked: dict[str, float] | None = None
-) -> Iterator[Questions]:
+) -> Iterator[ReconcileLoop]:
     """Ask in a thread about what is waited for."""
-    questions = Questions(Reconciler(client, inbox), waited.__contains__, {} if asked is None else asked)
+    questions = ReconcileLoop(Reconciler(client, inbox), waited.__contains__, {} if asked is None else asked)
     thread = threading.Thread(target=questions.run)
     thread.start()
     try:
