@@ -201,7 +201,7 @@ class Pipeline:
                 self._uncommitted.extend(answer)
                 self._pull_backoff.succeeded()
                 self._refusals = 0
-                self._next_pull_due = float("-inf") if answer else started + EMPTY_INTERVAL
+                self._next_pull_due = float("-inf") if answer else max(self._next_pull_due, started + EMPTY_INTERVAL)
                 self._adapt(len(answer))
 
     def _adapt(self, pulled: int) -> None:

@@ -16,6 +16,8 @@ from airflow_vod.events.results import Outcome, result_of
 from airflow_vod.exceptions import VodAuthenticationError, VodTransientError
 from airflow_vod.inbox import InboxStore
 from airflow_vod.relay.reconcile import (
+    ACTION,
+    CALLS_PER_SECOND,
     FIRST_AFTER,
     SLOWEST,
     ReconcileLoop,
@@ -23,7 +25,9 @@ from airflow_vod.relay.reconcile import (
     last_reconcile_time,
     reconcile_times,
 )
+from airflow_vod.tencent import pacing
 from airflow_vod.tencent.client import VodClient
+from airflow_vod.tencent.pacing import Pacer
 from airflow_vod.tencent.settings import VodSettings
 from airflow_vod.waiting.watch import watches
 from tests.relays import drain
@@ -72,6 +76,38 @@ def test_the_event_itself_is_recognised_later(ask: Callable, client: VodClient, 
     assert len(inbox.newest(vod_task_id=vod_task_id)) == 1
 
 
+def test_the_log_says_what_is_the_case(
+    ask: Callable, client: VodClient, inbox: InboxStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An end that VOD told is logged once, as news for the inbox; nothing is said when the inbox knew it already."""
+    caplog.set_level("INFO", "airflow_vod.relay")
+    vod_task_id = client.call("EditMedia", EDIT)["TaskId"]
+    assert ask(vod_task_id)
+    assert ask(vod_task_id)
+    assert [record.getMessage() for record in caplog.records if "airflow_vod.relay" in record.name] == [
+        f"VOD says that task {vod_task_id} has ended (EditMediaComplete); its event has not reached the inbox so far"
+    ]
+
+
+def test_calls_are_paced(
+    client: VodClient, inbox: InboxStore, vod_emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No call goes out without the permission of the account's pacer, which gives only a few a second."""
+    granted: list[int] = []
+
+    class Witness(Pacer):
+        def wait(self) -> None:
+            granted.append(vod_emulator.calls.count(ACTION))
+
+    client_account = client.settings.account
+    assert Reconciler(client, inbox)._pacer._interval == pytest.approx(1 / CALLS_PER_SECOND, rel=0.5)
+    monkeypatch.setitem(pacing._pacers, (client_account, ACTION), Witness())
+    reconciler = Reconciler(client, inbox)
+    for _ in range(3):
+        reconciler.ask("task-1")
+    assert granted == [0, 1, 2]
+
+
 def test_an_aborted_task_is_a_failed_one(
     ask: Callable, vod_emulator: Emulator, client: VodClient, inbox: InboxStore
 ) -> None:
@@ -110,8 +146,8 @@ def test_a_refusal_is_told(ask: Callable, vod_emulator: Emulator, fault: str, ki
         ask("task-1")
 
 
-def test_questions_become_rare_and_differ_by_task() -> None:
-    """The first question comes after about five minutes, later ones at most once an hour, at each task's own times."""
+def test_calls_become_rare_and_differ_by_task() -> None:
+    """The first call comes after about five minutes, later ones at most once an hour, at each task's own times."""
     times = list(islice(reconcile_times("Concat-1"), 20))
     assert 0.8 * FIRST_AFTER <= times[0] <= 1.2 * FIRST_AFTER
     steps = [later - earlier for earlier, later in pairwise(times)]
@@ -131,7 +167,7 @@ def test_a_sensor_that_wakes_up_now_and_then_asks_once_per_time() -> None:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let questions come after a fraction of a second."""
+    """Reconcile after a fraction of a second."""
     monkeypatch.setattr("airflow_vod.relay.reconcile.FIRST_AFTER", 0.1)
     monkeypatch.setattr("airflow_vod.relay.reconcile.SLOWEST", 0.2)
 
@@ -149,24 +185,24 @@ def asking(
     client: VodClient, inbox: InboxStore, waited: set[str], asked: dict[str, float] | None = None
 ) -> Iterator[ReconcileLoop]:
     """Ask in a thread about what is waited for."""
-    questions = ReconcileLoop(Reconciler(client, inbox), waited.__contains__, {} if asked is None else asked)
-    thread = threading.Thread(target=questions.run)
+    loop = ReconcileLoop(Reconciler(client, inbox), waited.__contains__, {} if asked is None else asked)
+    thread = threading.Thread(target=loop.run)
     thread.start()
     try:
-        yield questions
+        yield loop
     finally:
-        questions.end()
+        loop.end()
         thread.join(5)
     assert not thread.is_alive()
 
 
 @pytest.mark.usefixtures("quick")
-def test_questions_go_on_until_the_task_has_ended(client: VodClient, inbox: InboxStore, vod_emulator: Emulator) -> None:
+def test_it_goes_on_until_the_task_has_ended(client: VodClient, inbox: InboxStore, vod_emulator: Emulator) -> None:
     """A task that VOD does not know at first, or cannot be asked about, is asked about again; its end is stored."""
     vod_emulator.faults.script({"DescribeTaskDetail": ["http_500"] * 3})
     waited, asked = {"task-1", "task-2"}, dict[str, float]()
-    with asking(client, inbox, waited, asked) as questions:
-        questions.add(waited)
+    with asking(client, inbox, waited, asked) as loop:
+        loop.add(waited)
         until(lambda: vod_emulator.calls.count("DescribeTaskDetail") >= 8)
         assert inbox.newest() == []
         assert asked.keys() == waited
@@ -177,14 +213,14 @@ def test_questions_go_on_until_the_task_has_ended(client: VodClient, inbox: Inbo
 
 @pytest.mark.usefixtures("quick")
 def test_nobody_asks_about_what_nobody_waits_for(client: VodClient, inbox: InboxStore, vod_emulator: Emulator) -> None:
-    """Once nobody waits for a task, no question about it costs a call."""
+    """Once nobody waits for a task, it costs no call."""
     waited = {"task-1"}
-    with asking(client, inbox, waited) as questions:
-        questions.add(waited)
+    with asking(client, inbox, waited) as loop:
+        loop.add(waited)
         until(lambda: vod_emulator.calls.count("DescribeTaskDetail") >= 1)
         waited.clear()
         vod_emulator.add_task("task-1", detail={"Status": "FINISH"})
-        questions.add({"task-3"})  # taken, and dropped in turn
+        loop.add({"task-3"})  # taken, and dropped in turn
         time.sleep(0.5)
     assert vod_emulator.calls.count("DescribeTaskDetail") <= 2
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from airflow_vod.emulator import Emulator, EmulatorOptions, ManualClock
 from airflow_vod.events.parse import UnparsedEvent, VodEvent
 from airflow_vod.exceptions import InboxError, InboxUnavailableError
 from airflow_vod.inbox import InboxStore, Waiter
-from airflow_vod.relay.steps import LEASE_TTL, Relay
+from airflow_vod.relay.steps import LEASE_TTL, UPKEEP_EVERY, Relay
 from airflow_vod.tencent.client import PULL_HOLD, VodClient
 from tests.relays import SUB_APP_ID, FickleStore, client_of, drain, publish
 from tests.samples import Clock
@@ -238,6 +239,23 @@ def test_a_lease_counts_for_as_long_as_a_pull_may_take(vod: Emulator, inbox: Inb
     assert relay.holds_lease()
     clock.now += 0.01
     assert not relay.holds_lease()
+    relay.client.close()
+
+
+def test_pruning_is_due_now_and_then(vod: Emulator, inbox: InboxStore) -> None:
+    """The first time within minutes, so that short lives prune too; then once an hour; never without a retention."""
+    clock = Clock()
+    relay = Relay(client_of(vod), inbox, clock=clock, retention=60.0)
+    keeps_all = Relay(relay.client, inbox, clock=clock)
+    due = []
+    for second in range(0, 3 * 3600, 60):
+        clock.now += 60
+        assert not keeps_all.upkeep_due()
+        if relay.upkeep_due():
+            due.append(second)
+    assert due[0] <= UPKEEP_EVERY / 10
+    assert [later - earlier for earlier, later in pairwise(due)] == [UPKEEP_EVERY] * (len(due) - 1)
+    assert len(due) == 3
     relay.client.close()
 
 
