@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from airflow_vod.emulator import Emulator, EmulatorOptions
 from airflow_vod.inbox import InboxStore
+from airflow_vod.relay import pipeline as pipeline_module
 from airflow_vod.relay.pipeline import Pipeline
 from airflow_vod.relay.steps import Relay
 from tests.relays import SUB_APP_ID, client_of, publish, until
@@ -102,6 +104,18 @@ def test_who_got_its_event_leaves_before_the_next_long_poll(vod_emulator: Emulat
     assert not running.thread.is_alive()
     assert vod_emulator.calls.count("PullEvents") == 1
     assert vod_emulator.queue(SUB_APP_ID).confirmed == 1
+
+
+def test_there_is_time_to_leave_after_news(
+    vod_emulator: Emulator, run_sqlite: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has to look at the news before it stops still does so before the next long poll."""
+    monkeypatch.setattr(pipeline_module, "NEWS_PAUSE", 1.0)
+    publish(vod_emulator, 1)
+    running = run_sqlite(on_received=lambda: threading.Timer(0.1, running.pipeline.stop).start())
+    running.thread.join(SOON)
+    assert not running.thread.is_alive()
+    assert vod_emulator.calls.count("PullEvents") == 1
 
 
 def test_duplicates_are_no_reason_to_pause(vod_emulator: Emulator, run_sqlite: Run) -> None:
