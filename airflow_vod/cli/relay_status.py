@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from airflow_vod.exceptions import VodApiError
 from airflow_vod.hooks.server import ServerHook
 from airflow_vod.relay.health import RelayHealth, trouble_of
 from airflow_vod.tencent.client import VodClient
+
+if TYPE_CHECKING:
+    from airflow_vod.inbox.records import Lease
+    from airflow_vod.tencent.settings import VodSettings
 
 _WAITERS_SHOWN = 10
 
@@ -64,11 +68,15 @@ def status_of(vod_conn_id: str, sub_app_id: int | None = None) -> dict[str, Any]
         status["waiting_in_vod_error"] = str(error)
     finally:
         client.close()
-    waited = max((each["seconds"] or 0 for each in status["longest_waiters"]), default=0)
-    by_callback = status["mode"] and status["mode"] == "PUSH" and settings.takes_callbacks
-    status["trouble"] = trouble_of(lease, waited, now, by_callback=by_callback)
+    status["trouble"] = _trouble(status, lease, settings)
     status["healthy"] = status["trouble"] is None
     return status
+
+
+def _trouble(status: dict[str, Any], lease: Lease | None, settings: VodSettings) -> str | None:
+    waited = max((each["seconds"] or 0 for each in status["longest_waiters"]), default=0)
+    by_callback = None if status["mode"] is None else status["mode"] == "PUSH" and settings.takes_callbacks
+    return trouble_of(lease, waited, time.time(), by_callback=by_callback)
 
 
 def print_status(vod_conn_id: str, sub_app_id: int | None, out: TextIO, *, as_json: bool) -> int:
