@@ -75,7 +75,7 @@ class Leadership:
         role = self._role_now(in_use)
         if was_leading != self.leading:
             self._pulls.forget()  # what failed before was in the time of another lease
-        if role != self._role and (was_leading or role != _CUT_OFF):  # who only stood by has lost nothing
+        if role != self._role and (was_leading or role != _CUT_OFF):  # a process that only stood by has lost nothing
             log.info(role, self._relay.queue)
         self._role = role
 

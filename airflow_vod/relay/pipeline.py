@@ -115,7 +115,7 @@ class Pipeline:
     # The lease, and what comes with it
 
     def _keep_lease(self) -> float:
-        """Keep the lease, and do the chores of who holds it. Each step returns after how many seconds to call it again."""
+        """Keep the lease and do the chores. Each step returns the seconds after which it must be called again at the latest."""
         self._leadership.note_changes(self._in_use)
         if self._stopping:
             return _NEVER
@@ -176,7 +176,7 @@ class Pipeline:
         return not self._backlog or self._commit_backoff.failing or self._lags(self._uncommitted)
 
     def _lags(self, deliveries: deque[Delivery]) -> bool:
-        return bool(deliveries) and self.relay.clock() - deliveries[0].pulled_at > COMMIT_LAG
+        return bool(deliveries) and self.relay.clock() - deliveries[0].pulled_monotonic > COMMIT_LAG
 
     def _start_pull(self, number: int) -> None:
         def pull() -> list[Delivery] | None:
@@ -233,12 +233,12 @@ class Pipeline:
     def _start_commit(self) -> float:
         """Commit what was pulled meanwhile; events that cannot be committed inside their window are let go and come back."""
         now = self.relay.clock()
-        while self._uncommitted and now - self._uncommitted[0].pulled_at > CONFIRM_WINDOW:
+        while self._uncommitted and now - self._uncommitted[0].pulled_monotonic > CONFIRM_WINDOW:
             self._uncommitted.popleft()
             self.relay.summary.let_go += 1
         if self._committing or not self._uncommitted:
             return _NEVER
-        age = now - self._uncommitted[0].pulled_at
+        age = now - self._uncommitted[0].pulled_monotonic
         if self._backlog and len(self._uncommitted) < GATHER_EVENTS and age < GATHER_SECONDS:
             return GATHER_SECONDS - age
         if not self._stopping and (pause := self._commit_backoff.pause()):
@@ -273,7 +273,7 @@ class Pipeline:
     def _start_confirms(self) -> float:
         """Confirm in full chunks while many events flow, and at once when few do."""
         now = self.relay.clock()
-        while self._unconfirmed and now - self._unconfirmed[0].pulled_at > CONFIRM_WINDOW:
+        while self._unconfirmed and now - self._unconfirmed[0].pulled_monotonic > CONFIRM_WINDOW:
             self._unconfirmed.popleft()
             self.relay.summary.confirm_failures += 1
         while self._unconfirmed and self._confirms < self._max_depth:

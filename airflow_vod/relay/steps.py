@@ -48,12 +48,12 @@ class Delivery:
 
     :param event: what it says, or why it cannot be read.
     :param handle: VOD's receipt for this very delivery; None for a body that carries none and so cannot be confirmed.
-    :param pulled_at: when the queue handed it out, by the relay's clock; at most `PULL_HOLD` too late.
+    :param pulled_monotonic: when the queue handed it out, by the relay's clock; at most `PULL_HOLD` too late.
     """
 
     event: VodEvent | UnparsedEvent
     handle: str | None
-    pulled_at: float
+    pulled_monotonic: float
 
 
 class Relay:
@@ -191,9 +191,9 @@ class Relay:
         """
         if self._lease_until == float("-inf"):
             self._inherit()
-        asked_at = self.clock()
+        asked = self.clock()
         held = self.store.leases.acquire(self.queue, self.holder, LEASE_TTL, info=self.health.to_dict())
-        self._lease_until = asked_at + LEASE_TTL if held else float("-inf")
+        self._lease_until = asked + LEASE_TTL if held else float("-inf")
         return held
 
     def _inherit(self) -> None:
@@ -228,8 +228,8 @@ class Relay:
         started = self.clock()
         items = self.client.pull_events()
         # The answer may have travelled for long, but the server has not held the pull for longer than it may.
-        pulled_at = min(self.clock(), started + PULL_HOLD)
-        return [Delivery(read_event(item), _handle(item), pulled_at) for item in items]
+        pulled_monotonic = min(self.clock(), started + PULL_HOLD)
+        return [Delivery(read_event(item), _handle(item), pulled_monotonic) for item in items]
 
     def count_pull(self, deliveries: Sequence[Delivery]) -> None:
         """Account for a pull that was answered."""
@@ -272,7 +272,7 @@ class Relay:
             # One of them cannot be stored: it must not block the others.
             half = len(deliveries) // 2
             return self.receive(deliveries[:half]) + self.receive(deliveries[half:])
-        metrics.timing("relay.lag", self.clock() - min(each.pulled_at for each in deliveries), queue=self.queue)
+        metrics.timing("relay.lag", self.clock() - min(each.pulled_monotonic for each in deliveries), queue=self.queue)
         self._count_received(deliveries, outcomes)
         confirmable = self._confirmable([each for each in deliveries if each.handle])
         self.summary.left += len(deliveries) - len(confirmable)
