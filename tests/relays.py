@@ -9,6 +9,7 @@ from typing import Any
 from airflow_vod.emulator import Emulator
 from airflow_vod.exceptions import InboxUnavailableError
 from airflow_vod.inbox import InboxStore
+from airflow_vod.relay.steps import Relay
 from airflow_vod.tencent.client import VodClient
 from airflow_vod.tencent.settings import VodSettings
 
@@ -35,6 +36,29 @@ def publish(vod: Emulator, number: int, prefix: str = "Concat") -> list[str]:
     for vod_task_id in ids:
         vod.publish_concat(vod_task_id, files=[f"http://example.com/{vod_task_id}.mp4"], sub_app_id=SUB_APP_ID)
     return ids
+
+
+def drain(relay: Relay, turns: int = 100) -> bool:
+    """Take the steps of a relay in turn until its queue is empty.
+
+    :param turns: pulls at most.
+    :return: whether it was allowed to: False where another process holds the lease.
+    """
+    if not relay.acquire_lease():
+        return False
+    try:
+        in_use = relay.check_mode()
+        while in_use and turns:
+            turns -= 1
+            deliveries = relay.pull()
+            relay.count_pull(deliveries)
+            if confirmable := relay.receive(deliveries):
+                relay.count_confirm(len(confirmable), relay.confirm(confirmable))
+            if not deliveries:
+                break
+    finally:
+        relay.release_lease()
+    return True
 
 
 def until(condition: Callable[[], object], seconds: float = 60.0) -> None:

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from airflow_vod.emulator import EmulatorOptions
-from airflow_vod.relay import pipeline
+from airflow_vod.relay import leadership, pipeline
 from airflow_vod.relay import steps as relay
-from airflow_vod.tencent import client
+from airflow_vod.tencent import client, transport
 
 HOLD = 0.3  # seconds, instead of 5
 VISIBILITY = 1.5  # seconds, instead of 30
@@ -28,6 +28,7 @@ _TIMES = {
     "_READ_TIMEOUT": 2.0,
     "_API_BACKOFF": 0.5,
     "_INBOX_BACKOFF": 0.3,
+    "_LEASE_BACKOFF": 0.3,
 }
 
 
@@ -42,7 +43,7 @@ def hurry(setter: Callable[[Any, str, Any], object] = setattr) -> None:
     :param setter: such as ``MonkeyPatch.setattr``, which can take it back.
     """
     for name, seconds in _TIMES.items():
-        modules = [module for module in (client, relay, pipeline) if hasattr(module, name)]
+        modules = [module for module in (client, transport, relay, leadership, pipeline) if hasattr(module, name)]
         assert modules, f"nothing has the time {name} any more"
         for module in modules:
             setter(module, name, seconds)

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from airflow_vod.exceptions import VodApiError
 from airflow_vod.hooks.server import ServerHook
+from airflow_vod.relay.health import RelayHealth, trouble_of
 from airflow_vod.tencent.client import VodClient
 
+if TYPE_CHECKING:
+    from airflow_vod.inbox.records import Lease
+    from airflow_vod.tencent.settings import VodSettings
+
 _WAITERS_SHOWN = 10
-_SILENCE = 120.0  # seconds without an answer from the queue that are no reason to worry
 
 
 def status_of(vod_conn_id: str, sub_app_id: int | None = None) -> dict[str, Any]:
@@ -26,7 +30,7 @@ def status_of(vod_conn_id: str, sub_app_id: int | None = None) -> dict[str, Any]
         says of itself, or said at its end), ``mode`` (of the application, PULL or PUSH; None where VOD did not say),
         ``waiting_in_vod`` (approximate, about three minutes old; None with
         ``waiting_in_vod_error`` where VOD did not say), ``events``, ``unread``, ``unparsed``, ``waiters`` and the
-        ``longest_waiters``, and ``healthy``: False where somebody has waited for two minutes without an answer from the queue.
+        ``longest_waiters``, ``trouble`` (see `trouble_of`) and ``healthy``: whether there is none.
     :raises VodError: the connection or the inbox cannot be used.
     """
     hook = ServerHook(vod_conn_id, sub_app_id=sub_app_id)
@@ -64,15 +68,15 @@ def status_of(vod_conn_id: str, sub_app_id: int | None = None) -> dict[str, Any]
         status["waiting_in_vod_error"] = str(error)
     finally:
         client.close()
-    status["healthy"] = (status["mode"] == "PUSH" and settings.takes_callbacks) or not _is_silent(status, now)
+    status["trouble"] = _trouble(status, lease, settings)
+    status["healthy"] = status["trouble"] is None
     return status
 
 
-def _is_silent(status: dict[str, Any], now: float) -> bool:
-    """Say whether somebody waits, and VOD has not answered for a pull for too long, whoever holds the lease meanwhile."""
+def _trouble(status: dict[str, Any], lease: Lease | None, settings: VodSettings) -> str | None:
     waited = max((each["seconds"] or 0 for each in status["longest_waiters"]), default=0)
-    last_pull_at = (status["relay"] or {}).get("last_pull_at") or 0.0
-    return bool(waited > _SILENCE and now - last_pull_at > _SILENCE)
+    by_callback = None if status["mode"] is None else status["mode"] == "PUSH" and settings.takes_callbacks
+    return trouble_of(lease, waited, time.time(), by_callback=by_callback)
 
 
 def print_status(vod_conn_id: str, sub_app_id: int | None, out: TextIO, *, as_json: bool) -> int:
@@ -87,18 +91,20 @@ def print_status(vod_conn_id: str, sub_app_id: int | None, out: TextIO, *, as_js
 
 
 def _text(status: dict[str, Any]) -> str:
-    relay = status["relay"] or {}
+    relay = RelayHealth.from_dict(status["relay"] or {})
     lines = [
         f"Queue     {status['queue']}, inbox {status['inbox']}",
         f"Lease     {_lease(status)}",
-        f"Last pull {_ago(relay.get('last_pull_at'))}; caught up with the queue {_ago(relay.get('caught_up_at'))}",
+        f"Last pull {_ago(relay.last_pull_at)}; caught up with the queue {_ago(relay.caught_up_at)}",
         f"In VOD    {_backlog(status)}",
         f"In inbox  {status['events']} events, {status['unread']} unread, {status['unparsed']} that cannot be read; "
         f"newest {_ago(status['newest_event_at'])}",
         f"Waiters   {status['waiters']}",
     ]
-    if since := relay.get("failing_since"):
-        lines.insert(3, f"Trouble   pulls have failed since {_ago(since)}: {relay.get('failure')}")
+    if relay.failing_since_at:
+        lines.insert(3, f"Trouble   pulls have failed since {_ago(relay.failing_since_at)}: {relay.failure}")
+    if status["trouble"]:
+        lines.append(f"Unhealthy {status['trouble']}")
     lines += [f"          {_waiter(each)}, {each['seconds']} s" for each in status["longest_waiters"]]
     return "\n".join(lines)
 

@@ -1,1 +1,1 @@
-"""From a VOD queue into the inbox: the steps, the pipeline that runs them, and questions to VOD itself."""
+"""From a VOD queue into the inbox: the steps, the pipeline that runs them, and reconciling with what VOD itself says."""

@@ -1,6 +1,6 @@
 """Keeps calls under the API's rate limits.
 
-Invariant: in any second at most `API_LIMIT` calls of one action leave this process for one account, whoever makes them.
+Invariant: in any one second at most `API_LIMIT` calls of an action leave this process for an account, whoever makes them.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ API_LIMIT = 100  # requests/s per action and account (VOD API: PullEvents, Confi
 
 
 class Pacer:
-    """Spaces calls evenly, and lets a few that are late catch up. Safe to share between threads.
+    """Spaces calls evenly, and lets a few late ones catch up. Safe to share between threads.
 
-    Of the limit, 2 % may go at once, and 1 % is left to the network, which delays some calls more than others.
+    2 % of the limit may go at once; 1 % is kept in reserve, because the network delays some calls more than others.
 
     :param limit: calls allowed in any one second.
-    :param clock: seconds that only grow.
+    :param clock: monotonic seconds.
     :param sleep: lets seconds pass.
     """
 
@@ -52,7 +52,7 @@ class Pacer:
             return 0.0
 
     def wait(self) -> None:
-        """Take the right to one call, however long that takes; those who wait stand in line."""
+        """Wait for the right to one call, and take it; callers are served one at a time."""
         with self._line:
             while pause := self.take():
                 self._sleep(pause)
@@ -63,18 +63,18 @@ _pacers_lock = threading.Lock()
 
 
 def pacer(account: str, action: str, limit: int = API_LIMIT) -> Pacer:
-    """Answer the one pacer of this process for an account's calls of an action.
+    """Return this process's one pacer for an account's calls of an action.
 
     :param account: `VodSettings.account`; queues and connections of one account share its limit.
     :param action: the API action.
-    :param limit: calls in any one second, where fewer should be made than the API allows.
+    :param limit: calls in any one second, if fewer are to be made than the API allows; the first caller decides.
     """
     with _pacers_lock:
         return _pacers.setdefault((account, action), Pacer(limit))
 
 
 def _after_fork() -> None:
-    """Begin anew in a child: a lock that another thread held at the fork would never be free there."""
+    """Start afresh in a child process: a lock that another thread held at the fork would never be released there."""
     global _pacers_lock
     _pacers_lock = threading.Lock()
     _pacers.clear()

@@ -40,12 +40,12 @@ class VodSettings:
     :param proxy: HTTP proxy, ``http://user:password@host:port``; None follows ``HTTPS_PROXY`` and ``NO_PROXY``.
     :param verify: check TLS certificates against the bundled authorities (True), against this CA file (a path), or not at
         all (False).
-    :param confirm_policy: ``all`` confirms every event once it is in the inbox; ``awaited`` confirms only those that
+    :param confirm_policy: ``all`` confirms every event once it is in the inbox; ``awaited`` confirms only events that
         somebody here waits for and leaves the others in the queue, for its other consumers.
     :param callback_sign_key: the application's ``SignKey``, with which VOD signs callbacks: 1 to 32 letters and digits (VOD API,
         ModifyEventConfig).
-    :param callback_token: a secret word at the end of the callback URL, for applications without SignKey: 16 to 128 of the
-        characters that a URL needs not escape.
+    :param callback_token: a secret at the end of the callback URL, for applications without SignKey: 16 to 128 of the
+        characters that need no escaping in a URL.
     :raises VodSettingsError: for a value that cannot work; the message names field, value and remedy.
     """
 
@@ -119,7 +119,7 @@ class VodSettings:
 
     @property
     def account(self) -> str:
-        """A short name for the credentials, from which they cannot be had back."""
+        """A short name for the credentials, from which they cannot be recovered."""
         identity = f"{self.secret_id}\0{self.role_arn or ''}" if self.secret_id else "default credential chain"
         return hashlib.sha256(identity.encode()).hexdigest()[:12]
 
@@ -127,9 +127,9 @@ class VodSettings:
     def queue(self) -> str:
         """The stable name of this application's event queue.
 
-        VOD keeps one queue per application. SubAppIds are unique across Tencent Cloud and its regional endpoints are doors
-        to the same service, so the id alone names the queue; any other host (an emulator) is part of the name. Without a
-        SubAppId the account names it.
+        VOD keeps one queue per application. SubAppIds are unique across Tencent Cloud and its regional endpoints lead to the
+        same service, so the id alone names the queue; any other host (an emulator) is part of the name. Without a SubAppId
+        the account names it.
         """
         application = str(self.sub_app_id) if self.sub_app_id else f"primary-{self.account}"
         if self.host.partition(":")[0].endswith(".tencentcloudapi.com"):

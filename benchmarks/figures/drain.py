@@ -92,7 +92,9 @@ class Relaying:
             return self._relay.summary.confirmed >= events or time.monotonic() - before.at >= seconds
 
         while not done():
-            self._relay.drain(until=done)
+            self._relay.pull_pacer.wait()
+            confirmable = self._relay.receive(self._relay.pull())
+            self._relay.count_confirm(len(confirmable), self._relay.confirm(confirmable))
         return self._run(before, before, 0)
 
     def _run(self, before: Usage, warm: Usage, warm_events: int) -> Run:

@@ -15,6 +15,7 @@ from airflow_vod.relay.reconcile import Reconciler
 from airflow_vod.relay.steps import Relay
 from airflow_vod.tencent.client import VodClient
 from airflow_vod.tencent.settings import VodSettings
+from tests.relays import drain
 
 
 class Recorder:
@@ -63,7 +64,7 @@ def test_a_relay_counts_what_it_does(recorder: Recorder, vod_emulator: Emulator,
     vod_emulator.publish(event)
     vod_emulator.publish({"EventType": "Nonsense"})
     vod_emulator.faults.script({"ConfirmEvents": ["error:InvalidParameterValue:late"]})
-    Relay(client, inbox).drain(until=lambda: False)
+    drain(Relay(client, inbox))
     vod_emulator.add_task("task-1", detail={"Status": "FINISH"})
     Reconciler(client, inbox).ask("task-1")
     client.close()

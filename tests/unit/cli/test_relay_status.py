@@ -8,11 +8,11 @@ import time
 import pytest
 
 from airflow_vod import cli
-from airflow_vod.cli import relay_status as status_module
 from airflow_vod.hooks.vod import VodHook
 from airflow_vod.inbox import Waiter
 from airflow_vod.relay.steps import Relay
 from tests.airflow_fixtures import SUB_APP_ID, Vod
+from tests.relays import drain
 
 
 def status(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, object]]:
@@ -33,7 +33,7 @@ def test_a_queue_that_nobody_has_used(vod: Vod, capsys: pytest.CaptureFixture[st
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Worry at once."""
-    monkeypatch.setattr(status_module, "_SILENCE", -1.0)
+    monkeypatch.setattr("airflow_vod.relay.health.SILENCE", -1.0)
 
 
 def test_who_has_just_begun_to_wait_is_no_worry(vod: Vod, capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,7 +94,7 @@ def test_a_sensor_that_looks_by_itself(vod: Vod, capsys: pytest.CaptureFixture[s
     vod.publish_concat("Concat-2")
     client = VodHook().get_client()
     for _ in range(2):
-        Relay(client, vod.store).drain(until=lambda: False)
+        drain(Relay(client, vod.store))
     client.close()
     code, told = status(capsys)
     assert (code, told["holder"]) == (0, None)

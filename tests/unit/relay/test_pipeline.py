@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -16,106 +15,23 @@ from airflow_vod import metrics
 from airflow_vod.emulator import Emulator, EmulatorOptions
 from airflow_vod.exceptions import InboxError, VodAuthenticationError
 from airflow_vod.inbox import InboxStore
+from airflow_vod.relay import leadership
 from airflow_vod.relay import pipeline as pipeline_module
 from airflow_vod.relay import steps as relay_module
-from airflow_vod.relay.pipeline import EMPTY_INTERVAL, Pipeline, run_in_thread
-from airflow_vod.relay.steps import LEASE_TTL, Relay
+from airflow_vod.relay.pipeline import EMPTY_INTERVAL
+from airflow_vod.relay.steps import LEASE_TTL
 from airflow_vod.tencent import client as client_module
 from airflow_vod.tencent import pacing
 from airflow_vod.tencent.client import VodClient
 from airflow_vod.tencent.pacing import API_LIMIT, Pacer
-from tests.relays import SUB_APP_ID, FickleStore, client_of, publish, until
-
-HOLD = 0.5  # seconds, instead of VOD's 5, so that nothing waits for long
-
-
-@dataclass
-class Running:
-    """A pipeline in its thread."""
-
-    pipeline: Pipeline
-    store: FickleStore
-    thread: threading.Thread
-    errors: list[BaseException | None] = field(default_factory=list)
-
-    @property
-    def relay(self) -> Relay:
-        """Its relay."""
-        return self.pipeline.relay
-
-    def stop(self) -> float:
-        """Stop it.
-
-        :return: how many seconds that took.
-        """
-        began = time.monotonic()
-        self.pipeline.stop()
-        self.thread.join(60)
-        assert not self.thread.is_alive()
-        return time.monotonic() - began
-
-
-Run = Callable[..., Running]
-
-
-@contextmanager
-def runner(vod: Emulator, inbox: InboxStore) -> Iterator[Run]:
-    """Run pipelines, and stop them at the end."""
-    all_running: list[Running] = []
-
-    def run(client: VodClient | None = None, store: FickleStore | None = None, **options: Any) -> Running:
-        fickle = store or FickleStore(inbox)
-        pipeline = Pipeline(Relay(client or client_of(vod), fickle), **options)  # type: ignore[arg-type]
-        errors: list[BaseException | None] = []
-        running = Running(pipeline, fickle, run_in_thread(pipeline, errors.append), errors)
-        all_running.append(running)
-        return running
-
-    try:
-        yield run
-    finally:
-        for running in all_running:
-            running.store.come_back()
-            running.stop()
-            running.relay.client.close()
+from tests.relays import SUB_APP_ID, client_of, publish, until
+from tests.unit.relay.running import HOLD, Run, drained, free, runner
 
 
 @pytest.fixture
 def vod_emulator_options() -> EmulatorOptions:
     """Shorter holds than VOD's, and a strict limit."""
     return EmulatorOptions(hold=HOLD, rate_window="sliding")
-
-
-@pytest.fixture
-def run(vod_emulator: Emulator, inbox: InboxStore) -> Iterator[Run]:
-    """Run a pipeline on an inbox of each kind."""
-    with runner(vod_emulator, inbox) as run_one:
-        yield run_one
-
-
-@pytest.fixture
-def run_sqlite(vod_emulator: Emulator, tmp_path: Any) -> Iterator[Run]:
-    """Run a pipeline where the kind of database does not matter."""
-    store = InboxStore.open(f"sqlite:///{tmp_path / 'inbox.db'}")
-    with runner(vod_emulator, store) as run_one:
-        yield run_one
-    store.close()
-
-
-def drained(vod: Emulator, number: int) -> Callable[[], bool]:
-    """A condition: so many events were confirmed and nothing is left."""
-
-    def condition() -> bool:
-        counts = vod.queue(SUB_APP_ID)
-        return counts.confirmed == number and not counts.visible and not counts.hidden
-
-    return condition
-
-
-def free(running: Running) -> bool:
-    """Whether nobody holds the lease."""
-    lease = running.store.leases.read(running.relay.queue)
-    return lease is None or lease.expired
 
 
 # What it does
@@ -276,7 +192,7 @@ def test_who_cannot_reach_vod_lets_another_try(
     vod_emulator: Emulator, run_sqlite: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After lasting trouble a relay gives its lease up for a while, and one with a better network relays everything."""
-    monkeypatch.setattr(pipeline_module, "YIELD_AFTER", 0.3)
+    monkeypatch.setattr(leadership, "YIELD_AFTER", 0.3)
     cut_off = run_sqlite(client_of(vod_emulator, proxy="http://127.0.0.1:1"))
     until(lambda: cut_off.relay.summary.pull_failures, 30)
     publish(vod_emulator, 20)
@@ -289,15 +205,15 @@ def test_after_an_outage_who_takes_over_pulls_on(
     vod_emulator: Emulator, run_sqlite: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A relay that could not pull before it stood by does not count that time when it leads again."""
-    monkeypatch.setattr(pipeline_module, "YIELD_AFTER", 0.3)
-    monkeypatch.setattr(pipeline_module, "YIELD_FOR", 0.3)
+    monkeypatch.setattr(leadership, "YIELD_AFTER", 0.3)
+    monkeypatch.setattr(leadership, "YIELD_FOR", 0.3)
     running = run_sqlite()
     until(lambda: vod_emulator.queue(SUB_APP_ID).waiting == 1)
     vod_emulator.stop()
     until(lambda: free(running))
     running.store.leases.acquire(running.relay.queue, "another", 7.0)
     vod_emulator.start()
-    monkeypatch.setattr(pipeline_module, "YIELD_AFTER", 5.0)
+    monkeypatch.setattr(leadership, "YIELD_AFTER", 5.0)
     time.sleep(6.0)
     released: list[str] = []
     release = running.relay.release_lease
@@ -319,19 +235,19 @@ def test_who_leads_knows_what_others_have_seen(vod_emulator: Emulator, run_sqlit
     def info() -> Mapping[str, Any]:
         return second.store.leases.read(second.relay.queue).info
 
-    until(lambda: info()["failing_since"])
+    until(lambda: info()["failing_since_at"])
     assert (info()["last_pull_at"], info()["caught_up_at"]) == (before["last_pull_at"], before["caught_up_at"])
     assert info()["failure"]
     vod_emulator.start()
     until(lambda: info()["last_pull_at"] > before["last_pull_at"])
-    assert info()["failing_since"] is None
+    assert info()["failing_since_at"] is None
 
 
 def test_who_gets_no_answer_lets_another_try(
     vod_emulator: Emulator, run_sqlite: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So does one whose pulls hang instead of failing."""
-    monkeypatch.setattr(pipeline_module, "YIELD_AFTER", 0.3)
+    monkeypatch.setattr(leadership, "YIELD_AFTER", 0.3)
     monkeypatch.setattr(pipeline_module, "OVERDUE", HOLD + 0.3)
     monkeypatch.setattr(client_module, "_PULL_READ_TIMEOUT", 3 * HOLD)
     vod_emulator.faults.chaos(0, {"slow:5": 1.0}, ["PullEvents"])
@@ -345,7 +261,7 @@ def test_it_tells_how_far_behind_it_is(
     vod_emulator: Emulator, run_sqlite: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lease says when the queue was last emptied and how much VOD counts in it; both are sent as gauges."""
-    monkeypatch.setattr(relay_module, "LEASE_RENEWAL", 0.1)
+    monkeypatch.setattr(leadership, "LEASE_RENEWAL", 0.1)
     gauges: dict[str, float] = {}
     monkeypatch.setattr(metrics, "gauge", lambda name, value, **_: gauges.__setitem__(name, value))
     running = run_sqlite()
@@ -362,8 +278,7 @@ def test_it_tells_how_far_behind_it_is(
 
 def test_who_is_behind_asks_how_far(vod_emulator: Emulator, run_sqlite: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only a relay that has not emptied the queue for a while asks VOD how much is in it; no answer harms nothing."""
-    monkeypatch.setattr(relay_module, "LEASE_RENEWAL", 0.1)
-    monkeypatch.setattr(pipeline_module, "LEASE_RENEWAL", 0.1)
+    monkeypatch.setattr(leadership, "LEASE_RENEWAL", 0.1)
     running = run_sqlite()
     until(lambda: running.relay.summary.pulls > 3, 30)
     assert vod_emulator.calls.count("DescribeEventsState") == 0
@@ -372,8 +287,8 @@ def test_who_is_behind_asks_how_far(vod_emulator: Emulator, run_sqlite: Run, mon
     until(lambda: running.relay.summary.pull_failures, 30)
     publish(vod_emulator, 20)
     monkeypatch.setattr(relay_module, "DEPTH_EVERY", 0.2)
-    running.relay._ask_depth_at = running.relay.clock()  # as if all that had gone on for a minute
-    until(lambda: running.relay._depth and running.relay._depth[0] == 20, 30)
+    running.relay._ask_depth_due = running.relay.clock()  # as if all that had gone on for a minute
+    until(lambda: running.relay.health.in_queue == 20, 30)
     vod_emulator.faults.clear()
     until(drained(vod_emulator, 20), 30)
     assert running.errors == []
@@ -494,6 +409,38 @@ def test_a_database_that_refuses_ends_it(run_sqlite: Run, vod_emulator: Emulator
     running.store.leases.acquire = refuse  # type: ignore[attr-defined]
     running.thread.join(60)
     assert [str(error) for error in running.errors] == ["no such table"]
+
+
+def test_what_is_confirmed_too_late_is_not_sent(
+    vod_emulator: Emulator, run_sqlite: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A handle that the queue no longer takes costs no call; its event counts as not confirmed, and comes again."""
+    monkeypatch.setattr(pipeline_module, "CONFIRM_WINDOW", 0.5)
+    running = run_sqlite(passes_by=True)  # no pull starts beside a commit, so none is late before it is committed
+    until(lambda: vod_emulator.queue(SUB_APP_ID).waiting == 1)
+    running.store.seconds["receive"] = 1.0
+    publish(vod_emulator, 3)
+    until(lambda: running.relay.summary.confirm_failures == 3)
+    assert running.relay.summary.stored == 3
+    assert vod_emulator.calls.count("ConfirmEvents") == 0
+    running.store.seconds = {}
+    vod_emulator.api.application(SUB_APP_ID).queue.expire_handles()
+    until(drained(vod_emulator, 3))
+
+
+def test_who_leads_prunes_the_inbox(vod_emulator: Emulator, run_sqlite: Run) -> None:
+    """Events older than the retention go soon after a relay has begun to lead; who stands by removes nothing."""
+
+    class Soon(random.Random):
+        def random(self) -> float:
+            return 0.0
+
+    running = run_sqlite(retention=3600.0, rng=Soon())
+    until(lambda: "prune" in running.store.calls)
+    second = run_sqlite(retention=3600.0, rng=Soon())
+    until(lambda: "leases.acquire" in second.store.calls)
+    assert "prune" not in second.store.calls
+    assert running.store.calls.count("prune") == 1
 
 
 # The lease

@@ -13,7 +13,7 @@ from airflow_vod.inbox import InboxStore
 from airflow_vod.relay.pipeline import Pipeline, run_in_thread
 from airflow_vod.relay.steps import Relay
 from airflow_vod.tencent.client import VodClient
-from tests.relays import SUB_APP_ID, client_of, publish, until
+from tests.relays import SUB_APP_ID, client_of, drain, publish, until
 
 TOKEN = "a-callback-token-of-a-test"
 
@@ -38,11 +38,11 @@ def client(vod_emulator: Emulator) -> Iterator[VodClient]:
     client.close()
 
 
-def test_a_single_look_is_refused_with_the_remedy(client: VodClient, inbox: InboxStore, vod_emulator: Emulator) -> None:
-    """A sensor in poke mode fails at its first look, and learns how to change the mode."""
+def test_it_is_refused_with_the_remedy(client: VodClient, inbox: InboxStore, vod_emulator: Emulator) -> None:
+    """Whoever waits learns how to change the mode, also across processes; the lease is free for others."""
     client.modify_event_config(Mode="PUSH")
     with pytest.raises(VodPushModeError, match="doctor --fix") as refusal:
-        Relay(client, inbox).drain(until=lambda: False)
+        drain(Relay(client, inbox))
     assert vod_emulator.calls.count("PullEvents") == 0
     lease = inbox.leases.read(client.settings.queue)
     assert lease is not None
@@ -65,12 +65,12 @@ def test_with_callbacks_nothing_is_pulled(vod_emulator: Emulator, inbox: InboxSt
     client = client_of(vod_emulator, callback_token=TOKEN)
     client.modify_event_config(Mode="PUSH")
     relay = Relay(client, inbox)
-    assert relay.drain(until=lambda: False)
+    assert drain(relay)
     assert vod_emulator.calls.count("PullEvents") == 0
     client.modify_event_config(Mode="PULL")
     publish(vod_emulator, 1)
     fresh = Relay(client, inbox)
-    fresh.drain(until=lambda: False)
+    drain(fresh)
     assert fresh.summary.stored == 1
     client.close()
 
@@ -82,7 +82,7 @@ def test_a_mode_that_nobody_tells_disturbs_nothing(
     vod_emulator.faults.script({"DescribeEventConfig": ["error:UnauthorizedOperation:no"]})
     publish(vod_emulator, 3)
     relay = Relay(client, inbox)
-    relay.drain(until=lambda: False)
+    drain(relay)
     assert relay.summary.stored == 3
 
 

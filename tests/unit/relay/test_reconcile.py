@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import islice, pairwise
+from itertools import count, islice, pairwise, takewhile
 
 import pytest
 
@@ -15,10 +15,21 @@ from airflow_vod.emulator import Emulator, EmulatorOptions
 from airflow_vod.events.results import Outcome, result_of
 from airflow_vod.exceptions import VodAuthenticationError, VodTransientError
 from airflow_vod.inbox import InboxStore
-from airflow_vod.relay.reconcile import FIRST_AFTER, SLOWEST, Questions, Reconciler, last_question, question_times
+from airflow_vod.relay.reconcile import (
+    ACTION,
+    CALLS_PER_SECOND,
+    FIRST_AFTER,
+    SLOWEST,
+    ReconcileLoop,
+    Reconciler,
+    reconcile_times,
+)
+from airflow_vod.tencent import pacing
 from airflow_vod.tencent.client import VodClient
+from airflow_vod.tencent.pacing import Pacer
 from airflow_vod.tencent.settings import VodSettings
 from airflow_vod.waiting.watch import watches
+from tests.relays import drain
 
 EDIT = {"InputType": "File", "FileInfos": [{"FileId": "1"}]}
 
@@ -60,8 +71,40 @@ def test_the_event_itself_is_recognised_later(ask: Callable, client: VodClient, 
 
     vod_task_id = client.call("EditMedia", EDIT)["TaskId"]
     ask(vod_task_id)
-    Relay(client, inbox).drain(until=lambda: False)
+    drain(Relay(client, inbox))
     assert len(inbox.newest(vod_task_id=vod_task_id)) == 1
+
+
+def test_the_log_says_what_is_the_case(
+    ask: Callable, client: VodClient, inbox: InboxStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An end that VOD told is logged once, as news for the inbox; nothing is said when the inbox knew it already."""
+    caplog.set_level("INFO", "airflow_vod.relay")
+    vod_task_id = client.call("EditMedia", EDIT)["TaskId"]
+    assert ask(vod_task_id)
+    assert ask(vod_task_id)
+    assert [record.getMessage() for record in caplog.records if "airflow_vod.relay" in record.name] == [
+        f"VOD says that task {vod_task_id} has ended (EditMediaComplete); its event has not reached the inbox so far"
+    ]
+
+
+def test_calls_are_paced(
+    client: VodClient, inbox: InboxStore, vod_emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No call goes out without the permission of the account's pacer, which gives only a few a second."""
+    granted: list[int] = []
+
+    class Witness(Pacer):
+        def wait(self) -> None:
+            granted.append(vod_emulator.calls.count(ACTION))
+
+    client_account = client.settings.account
+    assert Reconciler(client, inbox)._pacer._interval == pytest.approx(1 / CALLS_PER_SECOND, rel=0.5)
+    monkeypatch.setitem(pacing._pacers, (client_account, ACTION), Witness())
+    reconciler = Reconciler(client, inbox)
+    for _ in range(3):
+        reconciler.ask("task-1")
+    assert granted == [0, 1, 2]
 
 
 def test_an_aborted_task_is_a_failed_one(
@@ -102,28 +145,59 @@ def test_a_refusal_is_told(ask: Callable, vod_emulator: Emulator, fault: str, ki
         ask("task-1")
 
 
-def test_questions_become_rare_and_differ_by_task() -> None:
-    """The first question comes after about five minutes, later ones at most once an hour, at each task's own times."""
-    times = list(islice(question_times("Concat-1"), 20))
+def test_calls_become_rare_and_differ_by_task() -> None:
+    """The first call comes after about five minutes, later ones at most once an hour, at each task's own times."""
+    times = list(islice(reconcile_times("Concat-1"), 20))
     assert 0.8 * FIRST_AFTER <= times[0] <= 1.2 * FIRST_AFTER
     steps = [later - earlier for earlier, later in pairwise(times)]
     assert max(steps) <= 1.2 * SLOWEST
     assert min(steps[5:]) >= 0.8 * SLOWEST
-    assert times == list(islice(question_times("Concat-1"), 20))
-    assert times[0] != next(question_times("Concat-2"))
+    assert times == list(islice(reconcile_times("Concat-1"), 20))
+    assert times[0] != next(reconcile_times("Concat-2"))
 
 
-def test_a_sensor_that_wakes_up_now_and_then_asks_once_per_time() -> None:
-    """Looks that follow each other without a gap hit each time to ask exactly once."""
-    looks = [n * 60.0 for n in range(600)]
-    hits = [until for since, until in pairwise(looks) if last_question("Concat-1", until) > since]
-    expected = [at for at in islice(question_times("Concat-1"), 50) if at <= looks[-1]]
-    assert len(hits) == len(expected)
+def _steady(seconds: float) -> Iterator[float]:
+    return count(0.0, seconds)
+
+
+def _backing_off(most: float) -> Iterator[float]:
+    at, step = 0.0, 60.0
+    while True:
+        yield at
+        at, step = at + step, min(2 * step, most)
+
+
+@pytest.mark.parametrize(
+    ("looks", "most_between"),
+    [(_steady(15), 15), (_steady(60), 60), (_backing_off(600), 600), (_backing_off(3600), 3600)],
+    ids=["steady", "busy workers", "backing off to 10 min", "backing off to an hour"],
+)
+@pytest.mark.parametrize("vod_task_id", ["Concat-1", "Concat-2", "Concat-3"])
+def test_a_sensor_that_wakes_up_now_and_then_asks_about_as_often(
+    inbox_url: str, vod_task_id: str, looks: Iterator[float], most_between: float
+) -> None:
+    """Each look is a process of its own that knows only when VOD was asked last; it keeps to the times of a process that stays."""
+    asked_after = 0.0  # seconds of the wait; the sensor asks before it begins
+    asked = 1
+    longest = 0.0
+    for waited in looks:
+        if waited > 24 * 3600:
+            break
+        loop, now = ReconcileLoop(None, bool, print), time.time()  # type: ignore[arg-type]
+        loop.add(vod_task_id, now - waited, now - waited + asked_after)
+        loop.add("", now)  # so that the first is taken at once
+        loop._take_added()
+        if loop._due[0][0] <= time.monotonic():
+            longest = max(longest, waited - asked_after)
+            asked, asked_after = asked + 1, waited
+    by_the_times = 1 + sum(1 for at in takewhile(lambda at: at <= 24 * 3600, reconcile_times(vod_task_id)))
+    assert by_the_times - asked <= 2 + 24 * 3600 / SLOWEST * (most_between >= SLOWEST) / 2
+    assert longest <= 1.2 * SLOWEST + most_between + 1
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let questions come after a fraction of a second."""
+    """Reconcile after a fraction of a second."""
     monkeypatch.setattr("airflow_vod.relay.reconcile.FIRST_AFTER", 0.1)
     monkeypatch.setattr("airflow_vod.relay.reconcile.SLOWEST", 0.2)
 
@@ -138,30 +212,31 @@ def until(condition: Callable[[], bool]) -> None:
 
 @contextmanager
 def asking(
-    client: VodClient, inbox: InboxStore, waited: set[str], asked: dict[str, float] | None = None
-) -> Iterator[Questions]:
+    client: VodClient, inbox: InboxStore, waited: set[str], asked: set[str] | None = None
+) -> Iterator[ReconcileLoop]:
     """Ask in a thread about what is waited for."""
-    questions = Questions(Reconciler(client, inbox), waited.__contains__, {} if asked is None else asked)
-    thread = threading.Thread(target=questions.run)
+    loop = ReconcileLoop(Reconciler(client, inbox), waited.__contains__, (set() if asked is None else asked).add)
+    thread = threading.Thread(target=loop.run)
     thread.start()
     try:
-        yield questions
+        yield loop
     finally:
-        questions.end()
+        loop.end()
         thread.join(5)
     assert not thread.is_alive()
 
 
 @pytest.mark.usefixtures("quick")
-def test_questions_go_on_until_the_task_has_ended(client: VodClient, inbox: InboxStore, vod_emulator: Emulator) -> None:
+def test_it_goes_on_until_the_task_has_ended(client: VodClient, inbox: InboxStore, vod_emulator: Emulator) -> None:
     """A task that VOD does not know at first, or cannot be asked about, is asked about again; its end is stored."""
     vod_emulator.faults.script({"DescribeTaskDetail": ["http_500"] * 3})
-    waited, asked = {"task-1", "task-2"}, dict[str, float]()
-    with asking(client, inbox, waited, asked) as questions:
-        questions.add(waited)
+    waited, asked = {"task-1", "task-2"}, set[str]()
+    with asking(client, inbox, waited, asked) as loop:
+        for vod_task_id in waited:
+            loop.add(vod_task_id, time.time())
         until(lambda: vod_emulator.calls.count("DescribeTaskDetail") >= 8)
         assert inbox.newest() == []
-        assert asked.keys() == waited
+        assert asked == waited
         vod_emulator.add_task("task-1", detail={"Status": "FINISH"})
         until(lambda: bool(inbox.newest()))
     assert [event.vod_task_id for event in inbox.newest()] == ["task-1"]
@@ -169,14 +244,14 @@ def test_questions_go_on_until_the_task_has_ended(client: VodClient, inbox: Inbo
 
 @pytest.mark.usefixtures("quick")
 def test_nobody_asks_about_what_nobody_waits_for(client: VodClient, inbox: InboxStore, vod_emulator: Emulator) -> None:
-    """Once nobody waits for a task, no question about it costs a call."""
+    """Once nobody waits for a task, it costs no call."""
     waited = {"task-1"}
-    with asking(client, inbox, waited) as questions:
-        questions.add(waited)
+    with asking(client, inbox, waited) as loop:
+        loop.add("task-1", time.time())
         until(lambda: vod_emulator.calls.count("DescribeTaskDetail") >= 1)
         waited.clear()
         vod_emulator.add_task("task-1", detail={"Status": "FINISH"})
-        questions.add({"task-3"})  # taken, and dropped in turn
+        loop.add("task-3", time.time())  # taken, and dropped in turn
         time.sleep(0.5)
     assert vod_emulator.calls.count("DescribeTaskDetail") <= 2
 

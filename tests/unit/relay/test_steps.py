@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,9 +12,9 @@ from airflow_vod.emulator import Emulator, EmulatorOptions, ManualClock
 from airflow_vod.events.parse import UnparsedEvent, VodEvent
 from airflow_vod.exceptions import InboxError, InboxUnavailableError
 from airflow_vod.inbox import InboxStore, Waiter
-from airflow_vod.relay.steps import LEASE_TTL, Relay
+from airflow_vod.relay.steps import LEASE_TTL, UPKEEP_EVERY, Relay
 from airflow_vod.tencent.client import PULL_HOLD, VodClient
-from tests.relays import SUB_APP_ID, FickleStore, client_of, publish
+from tests.relays import SUB_APP_ID, FickleStore, client_of, drain, publish
 from tests.samples import Clock
 
 REDELIVERY = 30.0  # seconds
@@ -44,11 +45,6 @@ def relay(vod: Emulator, store: FickleStore) -> Iterator[Relay]:
     with_client = Relay(client_of(vod), store)  # type: ignore[arg-type]
     yield with_client
     with_client.client.close()
-
-
-def drain(relay: Relay) -> bool:
-    """Drain the queue."""
-    return relay.drain(until=lambda: False)
 
 
 def stored_ids(relay: Relay) -> list[str | None]:
@@ -116,7 +112,7 @@ def test_a_failed_confirm_is_harmless(vod: Emulator, inbox: InboxStore, script: 
     relay = Relay(client_of(vod), inbox)
     ids = publish(vod, 3)
     vod.faults.script(script)
-    relay.drain(until=lambda: True)
+    drain(relay, 1)
     assert (relay.summary.stored, relay.summary.confirm_failures, relay.summary.confirmed) == (3, 3, 0)
     assert isinstance(vod.clock, ManualClock)
     vod.clock.advance(REDELIVERY)
@@ -246,31 +242,30 @@ def test_a_lease_counts_for_as_long_as_a_pull_may_take(vod: Emulator, inbox: Inb
     relay.client.close()
 
 
-def test_the_lease_is_given_back_after_a_failure(vod: Emulator, relay: Relay, store: FickleStore) -> None:
-    """A drain that ends with an error keeps nobody else from pulling."""
-    publish(vod, 1)
-    store.broken = {"receive"}
-    with pytest.raises(InboxUnavailableError):
-        drain(relay)
-    lease = store.leases.read(relay.queue)
-    assert lease is not None
-    assert lease.expired
+def test_pruning_is_due_now_and_then(vod: Emulator, inbox: InboxStore) -> None:
+    """The first time within minutes, so that short lives prune too; then once an hour; never without a retention."""
+    clock = Clock()
+    relay = Relay(client_of(vod), inbox, clock=clock, retention=60.0)
+    keeps_all = Relay(relay.client, inbox, clock=clock)
+    due = []
+    for second in range(0, 3 * 3600, 60):
+        clock.now += 60
+        assert not keeps_all.upkeep_due()
+        if relay.upkeep_due():
+            due.append(second)
+    assert due[0] <= UPKEEP_EVERY / 10
+    assert [later - earlier for earlier, later in pairwise(due)] == [UPKEEP_EVERY] * (len(due) - 1)
+    assert len(due) == 3
+    relay.client.close()
 
 
-def test_drain_ends_when_it_has_what_it_wants(vod: Emulator, relay: Relay) -> None:
-    """It goes on turn by turn, and no further than needed."""
-    publish(vod, 40)
-    assert relay.drain(until=lambda: relay.summary.stored >= 20)
-    assert (relay.summary.stored, relay.summary.confirmed) == (32, 32)
-
-
-def test_drain_is_told_only_of_what_is_new(vod: Emulator, inbox: InboxStore, dial: ManualClock) -> None:
+def test_only_what_is_new_is_announced(vod: Emulator, inbox: InboxStore, dial: ManualClock) -> None:
     """A redelivery wakes nobody."""
     told: list[int] = []
     relay = Relay(client_of(vod), inbox, on_received=lambda: told.append(1))
     publish(vod, 3)
     vod.faults.script({"ConfirmEvents": ["error:InvalidParameterValue:4000"]})
-    relay.drain(until=lambda: True)
+    drain(relay, 1)
     dial.advance(REDELIVERY)
     assert drain(relay)
     assert (relay.summary.duplicates, told) == (3, [1])
@@ -292,5 +287,5 @@ def test_an_answer_that_was_long_on_its_way_is_as_old_as_it_may_be(
     relay = Relay(Slow(client_of(vod).settings), inbox, clock=clock)
     publish(vod, 1)
     [delivery] = relay.pull()
-    assert clock.now - delivery.pulled_at == age
+    assert clock.now - delivery.pulled_monotonic == age
     relay.client.close()

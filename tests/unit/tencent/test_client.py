@@ -20,7 +20,8 @@ from airflow_vod.exceptions import (
     VodThrottledError,
     VodTransientError,
 )
-from airflow_vod.tencent.client import VodClient, _response, api_error, official_client
+from airflow_vod.tencent.client import VodClient, _response, official_client
+from airflow_vod.tencent.errors import api_error
 from airflow_vod.tencent.settings import VodSettings
 
 SUB_APP_ID = 1500012345
