@@ -12,15 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_vod.events.parse import (
-    EVENT_TYPES,
-    MAX_DEPTH,
-    UnparsedEvent,
-    VodEvent,
-    event_of_detail,
-    parse_event,
-    read_event,
-)
+from airflow_vod.events.key import MAX_DEPTH
+from airflow_vod.events.parse import UnparsedEvent, VodEvent, event_of_detail, parse_event, read_event
+from airflow_vod.events.types import EVENT_TYPES
 from airflow_vod.exceptions import EventParseError
 from tests.unit import vendor
 
