@@ -140,7 +140,7 @@ def test_nothing_is_read_before_it_is_needed() -> None:
         ({"extra": "[1, 2]"}, "extra is not a JSON object"),
         ({"extra": '"text"'}, "extra is not a JSON object"),
         ({"extra": "7"}, "extra is not a JSON object"),
-        ({"extra": {"subappid": 7}}, "extra has the unknown field 'subappid'. Known are: callback_sign_key"),
+        ({"extra": {"subappid": 7}}, "extra has the unknown field 'subappid'. Known fields: callback_sign_key"),
         (
             {"extra": {"sub_app_id": "my app"}},
             "sub_app_id must be a positive whole number such as 1500012345, not 'my app'",
@@ -149,6 +149,8 @@ def test_nothing_is_read_before_it_is_needed() -> None:
         ({"extra": {"sub_app_id": 1.5}}, "sub_app_id must be a positive whole number"),
         ({"extra": {"sub_app_id": True}}, "sub_app_id must be a positive whole number"),
         ({"extra": {"confirm_policy": "some"}}, "confirm_policy must be one of ('all', 'awaited'), not 'some'"),
+        ({"extra": {"token": False}}, "token must be text, not a value of type bool"),
+        ({"extra": {"proxy": ["http://host:1"]}}, "proxy must be text, not a value of type list"),
         ({"extra": {"verify": 1}}, "verify must be true, false or the path of a CA file, not 1"),
         ({"login": None, "password": None, "extra": {"token": "t"}}, "token is given without an API key"),
     ],
