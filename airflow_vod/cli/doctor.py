@@ -212,7 +212,9 @@ def _check_configured_url(config: dict[str, Any], target: _Target) -> CheckResul
     if configured == target.url:
         return CheckResult("ok", f"Callbacks are sent to {target.shown_url}.")
     other = _without_token(configured, target.settings) or "no URL"
-    text = f"Callbacks are sent to {other}, not to {target.shown_url}. Use --fix to change it; --base-url sets the address of Airflow."
+    text = (
+        f"Callbacks are sent to {other}, not to {target.shown_url}. Use --fix to change it, after checking --base-url."
+    )
     return CheckResult("error", text)
 
 

@@ -183,7 +183,7 @@ def test_points_in_time(since: Any) -> None:
     "since", ["", "None", None, True, -1, 1e12, "tomorrow", [], float("nan"), "20260101000000000"], ids=repr
 )
 def test_what_is_no_point_in_time(since: Any) -> None:
-    """What is none is refused, milliseconds too."""
+    """Anything that is not a time is rejected, milliseconds included."""
     with pytest.raises(VodSettingsError, match="since is"):
         seconds_of(since)
 
@@ -219,7 +219,7 @@ def test_an_event_as_dictionary(stored: StoredEvent) -> None:
 
 
 def test_a_large_event_as_dictionary(tmp_path: Path) -> None:
-    """What would be large leaves out its payload; whoever needs it finds it in the inbox."""
+    """A large event omits its payload, which stays available in the inbox."""
     large = parse_event({"EventType": "FileDeleted", "FileDeleteEvent": {"FileIdSet": [str(n) for n in range(5000)]}})
     store = InboxStore.open(f"sqlite:///{tmp_path / 'inbox.db'}")
     store.receive("queue", [large], "pull")
@@ -236,7 +236,7 @@ def test_a_large_event_as_dictionary(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_read_does_not_count(stored: StoredEvent) -> None:
-    """An event that an older version could read and this one cannot blocks no other."""
+    """An event that only an older version could parse does not block others."""
     assert takes(EventMatch.of(), stored)
     assert not takes(EventMatch.of(), replace(stored, text='"no event"'))
 

@@ -1,4 +1,4 @@
-"""The same event is the same from every source, and what is not an event is reported as none."""
+"""The same event has one key from every source, and anything that is not an event is reported as such."""
 
 from __future__ import annotations
 
@@ -250,14 +250,14 @@ class TestPayload:
 
     @pytest.mark.parametrize("status", ["PROCESSING", "WAITING", "processing"])
     def test_it_is_not_finished_while_its_task_goes_on(self, status):
-        """PROCESSING and WAITING are no end; an upload is none either, whatever task it starts."""
+        """PROCESSING and WAITING do not end a task, nor does an upload, whatever task it starts."""
         assert not event(TaskId="a", Status=status).finished
         assert not event(Status="FINISH").finished
         assert not event("NewFileUpload", "FileUploadEvent", FileId="1", ProcedureTaskId="p", TaskId="a").finished
 
 
 class TestNoEvent:
-    """What is no event."""
+    """Bodies that are not events."""
 
     @pytest.mark.parametrize(
         "body",

@@ -245,15 +245,15 @@ def test_a_good_connection() -> None:
     ],
     ids=["key", "id", "clock", "push", "permission", "application", "extra"],
 )
-def test_what_is_wrong_is_told(options: EmulatorOptions, connection: dict[str, Any], words: list[str]) -> None:
-    """The answer names what is wrong and what to do about it."""
+def test_problems_are_named(options: EmulatorOptions, connection: dict[str, Any], words: list[str]) -> None:
+    """The answer names the problem and the remedy."""
     good, text = answer(options, connection, sub_app_ids=[SUB_APP_ID])
     assert not good
     assert [word for word in words if word not in text] == [], text
 
 
 def test_nobody_listens() -> None:
-    """The answer tells that the endpoint cannot be reached, and to check it."""
+    """The answer says that the endpoint cannot be reached, and to check it."""
     fields = KEY | {"host": "http://127.0.0.1:1"}
     good, text = _test(fields)
     assert not good
@@ -262,7 +262,7 @@ def test_nobody_listens() -> None:
 
 
 def test_unknown_connection_has_no_test() -> None:
-    """Even without a connection the answer is words, no traceback."""
+    """Without a connection, the answer is a message instead of a traceback."""
     good, text = VodHook("nowhere").test_connection()
     assert (good, "Connection 'nowhere' does not exist" in text) == (False, True)
 
