@@ -1,6 +1,7 @@
-"""What Airflow discovers of this provider.
+"""The provider's description for Airflow, and the table of the connection's extra fields.
 
-Invariant: plain data; Airflow reads it at start-up in every process, so it imports nothing.
+Invariants: this is plain data and imports nothing, because Airflow loads it in every process at start-up; the hook accepts
+exactly the extra fields of :data:`EXTRA_FIELDS`, which are also the form's.
 """
 
 from __future__ import annotations
@@ -14,12 +15,42 @@ def _text_field(label: str, description: str, **schema: Any) -> dict[str, Any]:
     return {"label": label, "description": description, "schema": {"type": ["string", "null"], **schema}}
 
 
+EXTRA_FIELDS: dict[str, dict[str, Any]] = {
+    "sub_app_id": {
+        "label": "SubAppId",
+        "description": "Id of the VOD application. Required for accounts opened on or after 2023-12-25.",
+        "schema": {"type": ["integer", "null"]},
+    },
+    "confirm_policy": _text_field(
+        "Confirm policy",
+        "all: confirm every event once it is stored in the inbox. awaited: confirm only events that a task here waits for.",
+        enum=["all", "awaited"],
+        default="all",
+    ),
+    "region": _text_field("Region", "Value of X-TC-Region; not required by VOD."),
+    "token": _text_field("Session token", "Session token of temporary credentials.", format="password"),
+    "role_arn": _text_field("Role ARN", "CAM role to assume with the API key."),
+    "role_session_name": _text_field("Role session name", "Name of the assumed session in the audit log."),
+    "callback_sign_key": _text_field(
+        "Callback SignKey", "The application's SignKey, with which VOD signs callbacks.", format="password"
+    ),
+    "callback_token": _text_field(
+        "Callback token",
+        "Secret at the end of the callback URL, for applications without a SignKey.",
+        format="password",
+    ),
+    "proxy": _text_field("Proxy", "http://user:password@host:port", format="password"),
+    "verify": _text_field("Verify TLS", "true, false, or the path of a CA bundle."),
+}
+"""The fields in the extra of a connection, with their form in Airflow's user interface."""
+
+
 def get_provider_info() -> dict[str, Any]:
     """Describe the provider in the form of Airflow's ``provider_info.schema.json``."""
     return {
         "package-name": "airflow-vod",
         "name": "Tencent Cloud VOD",
-        "description": "Wait for media tasks of Tencent Cloud VOD (Video on Demand) and hand their files on.",
+        "description": "Wait for media tasks of Tencent Cloud VOD (Video on Demand) and pass on their files.",
         "integrations": [
             {
                 "integration-name": _INTEGRATION,
@@ -62,39 +93,13 @@ _CONNECTION_TYPE = {
             "host": "vod.tencentcloudapi.com",
         },
     },
-    "conn-fields": {
-        "sub_app_id": {
-            "label": "SubAppId",
-            "description": "Id of the VOD application. Accounts opened on or after 2023-12-25 must give it.",
-            "schema": {"type": ["integer", "null"]},
-        },
-        "confirm_policy": _text_field(
-            "Confirm policy",
-            "all: confirm every event once it is in the inbox. awaited: only those that a task here waits for.",
-            enum=["all", "awaited"],
-            default="all",
-        ),
-        "region": _text_field("Region", "Value of X-TC-Region; VOD needs none."),
-        "token": _text_field("Session token", "Of temporary credentials.", format="password"),
-        "role_arn": _text_field("Role ARN", "CAM role to assume with the API key."),
-        "role_session_name": _text_field("Role session name", "Name of the assumed session in the audit log."),
-        "callback_sign_key": _text_field(
-            "Callback SignKey", "The application's SignKey, with which VOD signs callbacks.", format="password"
-        ),
-        "callback_token": _text_field(
-            "Callback token",
-            "Secret at the end of the callback URL, for applications without SignKey.",
-            format="password",
-        ),
-        "proxy": _text_field("Proxy", "http://user:password@host:port", format="password"),
-        "verify": _text_field("Verify TLS", "true, false, or the path of a file with the trusted authorities."),
-    },
+    "conn-fields": EXTRA_FIELDS,
 }
 
 _OPTIONS = {
     "inbox_sql_alchemy_conn": {
         "description": "SQLAlchemy URL of the inbox: SQLite, PostgreSQL or MySQL. Empty means the SQLite file vod_inbox.db in "
-        "AIRFLOW_HOME, which is enough as long as all of Airflow runs on one machine.",
+        "AIRFLOW_HOME, which is sufficient if all Airflow components run on one machine.",
         "version_added": "0.1.0",
         "type": "string",
         "example": "postgresql+psycopg://airflow:***@db/vod_inbox",
@@ -102,7 +107,7 @@ _OPTIONS = {
         "sensitive": True,
     },
     "inbox_retention_days": {
-        "description": "Days for which events stay in the inbox, read or not. VOD itself keeps them for four.",
+        "description": "Days for which events are kept in the inbox, read or not. VOD itself keeps them for four.",
         "version_added": "0.1.0",
         "type": "float",
         "example": None,

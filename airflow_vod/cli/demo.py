@@ -1,7 +1,7 @@
-"""The demo: real Airflow runs the example DAG against the emulator, and the vendor's sample event ends its wait.
+"""``airflow-vod demo``: real Airflow runs the example DAG against the emulator, and the vendor's sample event ends its wait.
 
-Invariant: it shows what it says. Airflow runs in a process of its own, with its own AIRFLOW_HOME in a temporary folder and
-its own `dag.test()`; exit status 0 means that the task behind the sensor got both URLs and nothing was lost on the way.
+Invariant: the demo checks what it shows. Airflow runs `dag.test()` in a separate process with a temporary AIRFLOW_HOME; exit
+status 0 means that the task downstream of the sensor received both URLs and no event was lost.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 SUB_APP_ID = 1500012345
 VOD_TASK_ID = "Concat-1edb7eb88a599d05abe451cfc541cfbd"
-FOREIGN_EVENTS = 20  # more than one pull brings, so that the event is not in the first batch
-_REPORT = "vod-demo-report "  # marks the line by which the Airflow process answers
+FOREIGN_EVENTS = 20  # more than one pull returns, so that the event is not in the first batch
+_REPORT = "vod-demo-report "  # prefix of the line in which the Airflow process reports its result
 _DELAY = 3.0  # seconds between the DAG's first pull and the events
 
 
 def sample_events() -> list[dict[str, Any]]:
-    """The vendor's own sample of a ConcatComplete event, among events that nobody here waits for."""
+    """Return the vendor's own sample of a ConcatComplete event, among events that no task here waits for."""
     url = "http://125676836723.vod2.myqcloud.com/xxx/xxx"
     files = [
         {"FileId": "14508071098244931831", "FileUrl": f"{url}/playlist.f6.m3u8", "FileType": "m3u8"},
@@ -44,9 +44,9 @@ def sample_events() -> list[dict[str, Any]]:
 
 
 def main() -> int:
-    """Run the demo and print what came of it.
+    """Run the demo and print its result.
 
-    :return: 0 if everything went as it should.
+    :return: exit status: 0 if all checks passed, else 1.
     """
     from airflow_vod.emulator import Emulator
 
@@ -62,9 +62,9 @@ def main() -> int:
 
 
 def _conclude(report: dict[str, Any], left_in_queue: int) -> int:
-    """Print the outcome and check it."""
+    """Print the result and check it."""
     summary = report["summary"]
-    print("\nXCom that downstream tasks got:")
+    print("\nXCom that downstream tasks received:")
     for url in report["urls"]:
         print(f"  {url}")
     print(
@@ -89,7 +89,7 @@ def _files(event: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _publish(vod: Emulator) -> None:
-    """Wait until the DAG waits, then let VOD announce the events."""
+    """Publish the events once the DAG is waiting."""
     while not vod.queue(SUB_APP_ID).waiting:
         time.sleep(0.1)
     time.sleep(_DELAY)
@@ -112,7 +112,7 @@ def _environment(vod: Emulator, home: str) -> dict[str, str]:
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
         "AIRFLOW_CONN_VOD_DEFAULT": json.dumps(connection),
     }
-    # Settings of the user's own Airflow must not reach this one.
+    # Settings of the user's own Airflow must not affect this one.
     inherited = {
         name: value
         for name, value in os.environ.items()
@@ -122,11 +122,11 @@ def _environment(vod: Emulator, home: str) -> dict[str, str]:
 
 
 def _call(command: list[str], environment: dict[str, str], *, show: bool = False) -> str:
-    """Run a command to its end.
+    """Run a command until it ends.
 
-    :param show: print its output as it comes.
+    :param show: whether to print its output as it arrives.
     :return: its output.
-    :raises SystemExit: it failed; with its output.
+    :raises SystemExit: it failed; contains the end of its output.
     """
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -142,14 +142,14 @@ def _call(command: list[str], environment: dict[str, str], *, show: bool = False
 
 
 def _example_dag() -> Path:
-    """Find the example DAG: beside the package in a checkout, inside it once installed."""
+    """Find the example DAG: next to the package in a checkout, inside it when installed."""
     package = Path(__file__).parents[1]
     folders = (package / "example_dags", package.parent / "dags")
     return next(folder for folder in folders if folder.is_dir()) / "example_vod_concat.py"
 
 
 def _run_dag(path: str) -> None:
-    """Run the DAG in a file with `dag.test()`, in the Airflow of this process, and report what came of it."""
+    """Run the DAG in a file with `dag.test()`, in the Airflow of this process, and report the result."""
     import runpy
 
     from airflow_vod.waiting.watch import watches

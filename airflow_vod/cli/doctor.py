@@ -1,7 +1,7 @@
-"""``airflow-vod doctor``: is everything set so that events arrive, and which will not?
+"""``airflow-vod doctor``: checks whether events will arrive, and names those that will not.
 
-Invariant: without ``--fix`` nothing is changed, anywhere; with it, only how the application announces events. No text that is
-printed holds a secret.
+Invariant: without ``--fix`` nothing is changed anywhere; with it, only the application's callback settings. No printed text
+contains a secret.
 
 Source: VOD API 2018-07-17, DescribeEventConfig and ModifyEventConfig; the console's callback settings.
 """
@@ -25,7 +25,7 @@ from airflow_vod.tencent.client import VodClient
 if TYPE_CHECKING:
     from airflow_vod.tencent.settings import VodSettings
 
-Level = Literal["ok", "note", "warning", "wrong"]
+Level = Literal["ok", "note", "warning", "error"]
 CALLBACK_PATH = f"{URL_PREFIX}/callbacks"
 _SWITCHES = {
     "UploadMediaCompleteEventSwitch": "NewFileUpload",
@@ -33,25 +33,64 @@ _SWITCHES = {
     "PersistenceCompleteEventSwitch": "PersistenceComplete",
 }
 _CONSOLE_ONLY = "ConcatComplete, TranscodeComplete, CreateImageSpriteComplete and CreateSnapshotByTimeOffsetComplete"
-_MARKS: dict[Level, str] = {"ok": "ok     ", "note": "note   ", "warning": "WARNING", "wrong": "WRONG  "}
+_LONG_BACKLOG = 1000  # events
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at.
+class CheckResult:
+    """The result of one check.
 
-    :param level: ``wrong`` keeps events from arriving; a ``warning`` may.
-    :param text: what was found, and what can be done.
+    :param level: an ``error`` prevents events from arriving; a ``warning`` may.
+    :param text: what was found, and how to fix it.
     """
 
     level: Level
     text: str
 
 
-def callback_url(conn_id: str, settings: VodSettings, base_url: str) -> str:
-    """Make the URL to which VOD is to post. It holds the token of the connection, if there is one: a secret.
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """The callback settings that the application should have.
 
-    :param base_url: where Airflow can be reached from outside, such as ``https://airflow.example.com``.
+    :param settings: the connection.
+    :param mode: ``PULL`` or ``PUSH``.
+    :param url: the callback URL, token included.
+    """
+
+    settings: VodSettings
+    mode: str
+    url: str
+
+    @property
+    def shown_url(self) -> str:
+        """The callback URL without the token."""
+        return _without_token(self.url, self.settings)
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether VOD could reach the callback URL."""
+        return _can_be_reached(self.url, self.settings)
+
+    def missing_from(self, config: dict[str, Any]) -> dict[str, str]:
+        """Return the settings to change; the SignKey always, because VOD does not return it.
+
+        :param config: the answer of DescribeEventConfig.
+        """
+        changes = {} if config.get("Mode") == self.mode else {"Mode": self.mode}
+        if self.mode == "PUSH":
+            if config.get("NotificationUrl") != self.url:
+                changes["NotificationUrl"] = self.url
+            if self.settings.callback_sign_key:
+                changes["SignKey"] = self.settings.callback_sign_key
+        return changes
+
+
+def callback_url(conn_id: str, settings: VodSettings, base_url: str) -> str:
+    """Build the URL to which VOD posts callbacks. It contains the connection's token, if there is one: a secret.
+
+    :param conn_id: Airflow connection id.
+    :param settings: the connection's settings.
+    :param base_url: external address of Airflow, such as ``https://airflow.example.com``.
     """
     token = f"/{settings.callback_token}" if settings.callback_token else ""
     return f"{base_url.rstrip('/')}{CALLBACK_PATH}/{conn_id}{token}"
@@ -64,153 +103,165 @@ def examine(
     mode: str | None = None,
     base_url: str | None = None,
     fix: bool = False,
-) -> list[Finding]:
-    """Look at everything between VOD and the inbox.
+) -> list[CheckResult]:
+    """Check everything between VOD and the inbox.
 
     :param conn_id: Airflow connection id.
-    :param sub_app_id: another application than the connection's.
-    :param mode: ``PULL`` or ``PUSH``, as events are to come; None: by callback where the connection has a secret for those,
-        else from the queue.
-    :param base_url: where Airflow can be reached from outside; None: ``[api] base_url``.
-    :param fix: set mode, URL and SignKey of the application as they should be.
+    :param sub_app_id: overrides the connection's application.
+    :param mode: ``PULL`` or ``PUSH``, the intended delivery; None for PUSH if the connection has a secret for callbacks, else
+        PULL.
+    :param base_url: external address of Airflow; None for ``[api] base_url``.
+    :param fix: whether to set mode, URL and SignKey of the application as intended.
+    :return: the results, in the order of the checks.
     """
     try:
         settings = ServerHook(conn_id, sub_app_id=sub_app_id).get_settings()
     except VodSettingsError as error:
-        return [Finding("wrong", str(error))]
-    secret = settings.callback_sign_key or settings.callback_token
-    wanted = mode or ("PUSH" if secret else "PULL")
-    findings = [Finding("ok", f"Connection {conn_id}: queue {settings.queue}, events are to come by {_roads(wanted)}.")]
-    if settings.sub_app_id is None:
-        text = "The connection names no sub_app_id: this is the primary application. Accounts since 2023-12-25 must name one."
-        findings.append(Finding("note", text))
-    findings += _inbox()
-    if wanted == "PUSH" and not secret:
-        findings.append(
-            Finding(
-                "wrong", "The connection has neither callback_sign_key nor callback_token: every callback is refused."
-            )
-        )
-        return findings
-    url = callback_url(conn_id, settings, base_url or conf.get("api", "base_url", fallback="http://localhost:8080"))
+        return [CheckResult("error", str(error))]
+    mode = mode or ("PUSH" if settings.takes_callbacks else "PULL")
+    base_url = base_url or conf.get("api", "base_url", fallback="http://localhost:8080")
+    target = _Target(settings, mode, callback_url(conn_id, settings, base_url))
+    results = [*_check_connection(conn_id, target), *_check_inbox()]
+    if mode == "PUSH" and not settings.takes_callbacks:
+        text = "The connection has neither callback_sign_key nor callback_token: every callback is rejected."
+        return [*results, CheckResult("error", text)]
     client = VodClient(settings)
     try:
-        config = client.describe_event_config()
-        changes = _changes(config, wanted, url, settings)
-        if fix and "NotificationUrl" in changes and not _can_be_reached(url, settings):
-            shown = _without_token(url, settings)
-            text = f"Nothing was changed: VOD cannot reach {shown}. Give --base-url https://…, or set [api] base_url."
-            findings.append(Finding("wrong", text))
-        elif fix and changes:
-            client.modify_event_config(**changes)
-            config = client.describe_event_config()
-            findings.append(Finding("ok", f"Set {', '.join(sorted(changes))} of the application."))
-        findings += _config(config, wanted, url, settings)
-        if config.get("Mode") == "PULL":
-            findings.append(_backlog(client))
-    except VodApiError as error:
-        findings.append(Finding("wrong", f"VOD refused or did not answer. {error}"))
+        results += _check_application(client, target, fix=fix)
     finally:
         client.close()
-    return findings
+    return results
 
 
-def print_findings(findings: list[Finding], out: TextIO, *, as_json: bool) -> int:
+def print_results(results: list[CheckResult], out: TextIO, *, as_json: bool) -> int:
     """Print what `examine` found.
 
-    :param out: where.
-    :return: exit status: 1 where something is wrong, else 0.
+    :param results: its results.
+    :param out: where to print.
+    :param as_json: as a JSON list instead of lines.
+    :return: exit status: 1 if there is an error, else 0.
     """
     if as_json:
-        print(json.dumps([asdict(finding) for finding in findings], indent=2), file=out)
+        print(json.dumps([asdict(result) for result in results], indent=2), file=out)
     else:
-        for finding in findings:
-            print(f"{_MARKS[finding.level]} {finding.text}", file=out)
-    return int(any(finding.level == "wrong" for finding in findings))
+        for result in results:
+            mark = result.level.upper() if result.level in ("warning", "error") else result.level
+            print(f"{mark:7} {result.text}", file=out)
+    return int(any(result.level == "error" for result in results))
 
 
-def _roads(mode: str) -> str:
-    return "callback (PUSH)" if mode == "PUSH" else "the queue (PULL)"
+def _check_connection(conn_id: str, target: _Target) -> Iterator[CheckResult]:
+    queue = target.settings.queue
+    yield CheckResult("ok", f"Connection {conn_id}: queue {queue}, intended delivery is by {_delivery(target.mode)}.")
+    if target.settings.sub_app_id is None:
+        text = (
+            "The connection has no sub_app_id: this is the primary application. Accounts since 2023-12-25 require one."
+        )
+        yield CheckResult("note", text)
 
 
-def _inbox() -> list[Finding]:
+def _check_inbox() -> Iterator[CheckResult]:
     from airflow_vod.inbox import InboxStore
 
     try:
         store = InboxStore.open(inbox_url())
     except InboxError as error:
-        return [Finding("wrong", str(error))]
+        yield CheckResult("error", str(error))
+        return
     url = store.url
     store.close()
-    found = [Finding("ok", f"Inbox {url} can be opened.")]
+    yield CheckResult("ok", f"Inbox {url} can be opened.")
     if url.startswith("sqlite"):
         text = "The inbox is a file: API server, triggerers and workers must run on this machine. See inbox_sql_alchemy_conn."
-        found.append(Finding("note", text))
-    return found
+        yield CheckResult("note", text)
 
 
-def _changes(config: dict[str, Any], wanted: str, url: str, settings: VodSettings) -> dict[str, str]:
-    """Name what has to be set; the SignKey always, for VOD does not show it."""
-    changes = {} if config.get("Mode") == wanted else {"Mode": wanted}
-    if wanted == "PUSH":
-        if config.get("NotificationUrl") != url:
-            changes["NotificationUrl"] = url
-        if settings.callback_sign_key:
-            changes["SignKey"] = settings.callback_sign_key
-    return changes
+def _check_application(client: VodClient, target: _Target, *, fix: bool) -> Iterator[CheckResult]:
+    """Check the callback settings of the application, after changing them if `fix` is set."""
+    try:
+        config = client.describe_event_config()
+        changes = target.missing_from(config) if fix else {}
+        if "NotificationUrl" in changes and not target.is_reachable:
+            text = f"Nothing was changed: VOD cannot reach {target.shown_url}. "
+            yield CheckResult("error", f"{text}Give --base-url https://…, or set [api] base_url.")
+        elif changes:
+            client.modify_event_config(**changes)
+            config = client.describe_event_config()
+            yield CheckResult("ok", f"Set {', '.join(sorted(changes))} of the application.")
+        yield _check_mode(config, target)
+        if target.mode == "PUSH":
+            yield _check_configured_url(config, target)
+            yield from _check_url(target)
+        yield from _check_switches(config)
+        if config.get("Mode") == "PULL":
+            yield _check_backlog(client)
+    except VodApiError as error:
+        yield CheckResult("error", f"VOD refused the request or did not answer. {error}")
 
 
-def _config(config: dict[str, Any], wanted: str, url: str, settings: VodSettings) -> Iterator[Finding]:
+def _check_mode(config: dict[str, Any], target: _Target) -> CheckResult:
     mode = str(config.get("Mode"))
-    if mode == wanted:
-        yield Finding("ok", f"The application announces events by {_roads(mode)}.")
-    else:
-        yield Finding(
-            "wrong", f"The application announces events by {_roads(mode)}, not by {_roads(wanted)}. --fix sets it."
-        )
-    if wanted == "PUSH":
-        yield from _url(str(config.get("NotificationUrl") or ""), url, settings)
+    if mode == target.mode:
+        return CheckResult("ok", f"The application delivers events by {_delivery(mode)}.")
+    text = f"The application delivers events by {_delivery(mode)}, not by {_delivery(target.mode)}. Use --fix to change it."
+    return CheckResult("error", text)
+
+
+def _check_configured_url(config: dict[str, Any], target: _Target) -> CheckResult:
+    configured = str(config.get("NotificationUrl") or "")
+    if configured == target.url:
+        return CheckResult("ok", f"Callbacks are sent to {target.shown_url}.")
+    other = _without_token(configured, target.settings) or "no URL"
+    text = (
+        f"Callbacks are sent to {other}, not to {target.shown_url}. Use --fix to change it, after checking --base-url."
+    )
+    return CheckResult("error", text)
+
+
+def _check_url(target: _Target) -> Iterator[CheckResult]:
+    """Check the intended callback URL itself."""
+    parts = urlsplit(target.url)
+    if parts.scheme != "https":
+        text = "The callback URL is not https: anyone who intercepts a signature or token can use it to send events."
+        yield CheckResult("warning", text)
+    if not target.is_reachable:
+        host = parts.hostname or target.shown_url
+        yield CheckResult("error", f"VOD cannot reach {host}. Give --base-url, or set [api] base_url.")
+    text = "Not checked: whether the API server can read this connection. If not, it rejects callbacks, and logs why."
+    yield CheckResult("note", text)
+    if target.settings.callback_sign_key is None:
+        text = "The secret is part of the URL: proxies may log it. Prefer a SignKey if VOD offers one."
+        yield CheckResult("note", text)
+
+
+def _check_switches(config: dict[str, Any]) -> Iterator[CheckResult]:
+    """Check which event types the application delivers at all."""
     for switch, event_type in _SWITCHES.items():
         state = config.get(switch)
-        off = (
-            f"do not arrive: {switch} is {state}. Who needs them ticks them in the VOD console, under callback settings"
-        )
-        will = "arrive" if state == "ON" else off
-        yield Finding("ok" if state == "ON" else "note", f"Events {event_type} {will}.")
-    yield Finding(
-        "note",
-        f"{_CONSOLE_ONLY} arrive only if they are ticked in the VOD console, under callback settings; no API tells. "
-        "EditMediaComplete needs no tick.",
-    )
+        if state == "ON":
+            yield CheckResult("ok", f"{event_type} events arrive.")
+        else:
+            text = f"{event_type} events do not arrive: {switch} is {state}. If needed, tick them in the VOD console, under "
+            yield CheckResult("note", f"{text}callback settings.")
+    text = f"{_CONSOLE_ONLY} arrive only if ticked in the VOD console, under callback settings, which no API returns. "
+    yield CheckResult("note", f"{text}EditMediaComplete needs no tick.")
 
 
-def _url(configured: str, url: str, settings: VodSettings) -> Iterator[Finding]:
-    shown = _without_token(url, settings)
-    if configured == url:
-        yield Finding("ok", f"Callbacks go to {shown}.")
-    else:
-        other = _without_token(configured, settings) if configured else "nowhere"
-        yield Finding(
-            "wrong", f"Callbacks go to {other}, not to {shown}. --fix sets it; --base-url says where Airflow is."
-        )
-    parts = urlsplit(url)
-    if parts.scheme != "https":
-        text = "The callback URL is not https: whoever reads along can use a signature or token that was seen."
-        yield Finding("warning", text)
-    if not _can_be_reached(url, settings):
-        yield Finding("wrong", f"VOD cannot reach {parts.hostname or shown}. Give --base-url, or set [api] base_url.")
-    text = "Not looked at: whether the API server knows this connection. It refuses callbacks otherwise, and its log says so."
-    yield Finding("note", text)
-    if settings.callback_sign_key is None:
-        text = "The URL itself holds the secret: proxies may write it to their logs. A SignKey is better, where VOD offers it."
-        yield Finding("note", text)
+def _check_backlog(client: VodClient) -> CheckResult:
+    waiting = client.describe_events_state()
+    level: Level = "ok" if waiting < _LONG_BACKLOG else "warning"
+    return CheckResult(level, f"About {waiting} events are waiting in the queue (VOD's own count, some minutes old).")
+
+
+def _delivery(mode: str) -> str:
+    return "callback (PUSH)" if mode == "PUSH" else "queue (PULL)"
 
 
 def _can_be_reached(url: str, settings: VodSettings) -> bool:
-    """Whether a URL may lead anywhere from where VOD is; an emulator on this machine is on this machine too."""
+    """Whether VOD could reach a URL; an emulator on this machine can reach this machine."""
     parts, vod = urlsplit(url), urlsplit(f"//{settings.host}")
-    there = not _is_local(parts.hostname or "") or _is_local(vod.hostname or "")
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and there
+    is_near = not _is_local(parts.hostname or "") or _is_local(vod.hostname or "")
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and is_near
 
 
 def _is_local(host: str) -> bool:
@@ -220,12 +271,4 @@ def _is_local(host: str) -> bool:
 def _without_token(url: str, settings: VodSettings) -> str:
     if settings.callback_token and url.endswith(settings.callback_token):
         return url[: -len(settings.callback_token)] + "***"
-    return url.partition("?")[0] if url else url
-
-
-def _backlog(client: VodClient) -> Finding:
-    waiting = client.describe_events_state()
-    return Finding(
-        "ok" if waiting < 1000 else "warning",
-        f"About {waiting} events wait in the queue (VOD's own count, some minutes old).",
-    )
+    return url.partition("?")[0]

@@ -1,6 +1,6 @@
-"""``airflow-vod events``: look into the inbox from a shell.
+"""``airflow-vod events``: list, export and replay the events in the inbox.
 
-Invariant: it only reads, but for ``replay``; what strangers wrote reaches a terminal without control characters.
+Invariant: everything but ``replay`` only reads; untrusted content reaches a terminal without control characters.
 """
 
 from __future__ import annotations
@@ -15,29 +15,34 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from airflow_vod.inbox import InboxStore, StoredEvent
 
-_PAGE = 500  # events that are read at a time
+_PAGE = 500  # events per query
 
 
 def add_events(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the subcommand to the command ``airflow-vod``."""
-    events = commands.add_parser("events", help="list, export or replay what is in the inbox")
+    """Add the subcommand to the command ``airflow-vod``.
+
+    :param commands: the subcommands so far.
+    """
+    events = commands.add_parser("events", help="list, export or replay the events in the inbox")
     actions = events.add_subparsers(required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="the newest events first")
-    listing.add_argument("--limit", type=int, default=50, help="events at most (default: %(default)s)")
+    listing = actions.add_parser("list", help="list events, newest first")
+    listing.add_argument("--limit", type=int, default=50, help="maximum number of events (default: %(default)s)")
     listing.add_argument("--json", action="store_true", help="print JSON")
     listing.set_defaults(run=_list)
-    export = actions.add_parser("export", help="events with their bodies, as JSON lines")
-    export.add_argument("--limit", type=int, default=None, help="events at most (default: all)")
+    export = actions.add_parser("export", help="print events with their bodies, as JSON lines")
+    export.add_argument("--limit", type=int, default=None, help="maximum number of events (default: all)")
     export.set_defaults(run=_export)
     for each in (listing, export):
-        each.add_argument("--queue", help="of one queue, as `airflow-vod relay status` names it")
-        each.add_argument("--type", help="of one event type, such as ConcatComplete")
-        each.add_argument("--vod-task-id", help="of one VOD task")
-        each.add_argument("--file-id", help="of one media file")
-        each.add_argument("--outcome", choices=("succeeded", "partly_failed", "failed"), help="of tasks that ended so")
-        each.add_argument("--unread", action="store_true", help="that nobody has read")
-        each.add_argument("--unparsed", action="store_true", help="that could not be read as events")
-    replay = actions.add_parser("replay", help="let an event come again, for whoever waits now")
+        each.add_argument("--queue", help="only this queue, as named by `airflow-vod relay status`")
+        each.add_argument("--type", help="only this event type, such as ConcatComplete")
+        each.add_argument("--vod-task-id", help="only events about this VOD task")
+        each.add_argument("--file-id", help="only events about this media file")
+        each.add_argument(
+            "--outcome", choices=("succeeded", "partly_failed", "failed"), help="only events of tasks with this outcome"
+        )
+        each.add_argument("--unread", action="store_true", help="only events that no task has read")
+        each.add_argument("--unparsed", action="store_true", help="only bodies that could not be parsed as events")
+    replay = actions.add_parser("replay", help="make an event arrive again, for tasks that wait now")
     replay.add_argument("queue", metavar="QUEUE")
     replay.add_argument("position", metavar="POSITION", type=int)
     replay.set_defaults(run=_replay)
@@ -52,7 +57,7 @@ def _list(arguments: argparse.Namespace) -> int:
         return 0
     for event in found:
         age = time.time() - event.received_at
-        what = f"{event.event_type or 'not readable'}  {event.vod_task_id or event.file_id or '-'}"
+        what = f"{event.event_type or 'unparsed'}  {event.vod_task_id or event.file_id or '-'}"
         ending = event.outcome or event.status or event.error or ""
         reader = f"read by {event.read_by}" if event.read_by else "unread"
         line = f"{event.queue} {event.position}  {age:8.0f} s  {event.source:9}  {what}"

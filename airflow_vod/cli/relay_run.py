@@ -1,6 +1,6 @@
-"""A relay of its own, for those who want the queue emptied even while nobody waits.
+"""``airflow-vod relay run``: a standalone relay, which empties the queue even while no task waits.
 
-Invariant: it does nothing that a waiting sensor would not; it only does it all the time.
+Invariant: it does what a waiting sensor does, and nothing else, but all the time.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ def run(vod_conn_id: str, sub_app_id: int | None = None) -> int:
     """Relay the queue of a connection until SIGINT or SIGTERM.
 
     :param vod_conn_id: Airflow connection id.
-    :param sub_app_id: another application than the connection's.
-    :return: exit status.
-    :raises VodError: the connection or the inbox cannot be used, or VOD refuses for good.
+    :param sub_app_id: overrides the connection's application.
+    :return: exit status 0.
+    :raises VodError: the connection or the inbox cannot be used, or VOD refuses the credentials or parameters.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     hook = ServerHook(vod_conn_id, sub_app_id=sub_app_id)
@@ -33,7 +33,7 @@ def run(vod_conn_id: str, sub_app_id: int | None = None) -> int:
     pipeline = Pipeline(Relay(client, store, retention=inbox_retention()))
 
     def stop(number: int, frame: FrameType | None) -> None:
-        log.info("Stopping: open pulls finish first")
+        log.info("Stopping after pending pulls have finished")
         pipeline.stop()
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -49,9 +49,9 @@ def run(vod_conn_id: str, sub_app_id: int | None = None) -> int:
 
 
 def _try_key(client: VodClient) -> None:
-    """Ask VOD something: a relay that stands by would find out that its key is wrong only when it is needed.
+    """Send VOD one request, because a relay that stands by would notice a wrong key only when it takes over.
 
-    :raises VodAuthenticationError: the key is wrong. That this one question is not allowed, or not answered, means nothing.
+    :raises VodAuthenticationError: the key is wrong. A request that is not permitted or not answered proves nothing.
     """
     try:
         client.describe_event_config()
@@ -59,4 +59,4 @@ def _try_key(client: VodClient) -> None:
         if error.is_auth_failure:
             raise
     except VodApiError as error:
-        log.info("VOD does not say whether the key is right: %s", error)
+        log.info("Cannot tell whether the key is valid: %s", error)

@@ -1,1 +1,1 @@
-"""What VOD announces: event types, one parser, one key, results and matching."""
+"""VOD events: their types, parser and key, the results of finished tasks, and matching."""

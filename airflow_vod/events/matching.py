@@ -1,7 +1,7 @@
-"""What an event must be to count for somebody who waits for events by what they say, and what he gets of it.
+"""Matching of events by type and content.
 
-Invariant: sensors, triggers and asset watchers decide here, so the same event counts for all or for none; values compare
-as strings, exactly, and nothing is parsed out of an id.
+Invariant: sensors, triggers and asset watchers all match here, so an event matches for all of them or for none. Values
+compare exactly, as strings; nothing is parsed out of an id.
 """
 
 from __future__ import annotations
@@ -20,38 +20,38 @@ if TYPE_CHECKING:
     from airflow_vod.events.parse import VodEvent
 
 NAMES: Mapping[str, tuple[str, ...]] = {
-    "vod_task_id": (),  # these two are the event's own, see `EventMatch.counts`
+    "vod_task_id": (),  # these two are attributes of the event, see `_values`
     "file_id": ("FileIdSet[]", "FileInfoSet[].FileId", "Output.FileInfos[].FileId"),
     "session_id": ("SessionId",),
     "session_context": ("SessionContext",),
     "source": ("MediaBasicInfo.SourceInfo.SourceType", "PersistenceSource"),
     "source_context": ("MediaBasicInfo.SourceInfo.SourceContext",),
 }
-"""Names for what is asked for often, and where it lies in payloads (VOD API 2018-07-17, EventContent and MediaSourceData)."""
+"""Short names for common criteria, and their paths in payloads (VOD API 2018-07-17, EventContent and MediaSourceData)."""
 
 
 class HeaderLike(Protocol):
-    """What of an event the inbox keeps in columns."""
+    """The fields of an event that the inbox keeps in columns."""
 
     @property
     def event_type(self) -> str | None:
-        """Such as ``ConcatComplete``; None for what cannot be read as an event."""
+        """Such as ``ConcatComplete``; None for a body that could not be parsed."""
 
     @property
     def vod_task_id(self) -> str | None:
-        """The VOD task that it is about."""
+        """The VOD task that the event is about."""
 
     @property
     def file_id(self) -> str | None:
-        """The one media file that it is about."""
+        """The one media file that the event is about."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventMatch:
-    """What an event must be to count. Made by `EventMatch.of`.
+    """Criteria that an event must meet. Made by `EventMatch.of`.
 
-    :param event_types: the types that do, sorted; empty for any.
-    :param fields: name or path in the payload, with the value that must be there; sorted.
+    :param event_types: the accepted types, sorted; empty for any.
+    :param fields: pairs of a name or path in the payload and the required value; sorted.
     """
 
     event_types: tuple[str, ...] = ()
@@ -59,12 +59,12 @@ class EventMatch:
 
     @classmethod
     def of(cls, event_type: str | Sequence[str] | None = None, match: Mapping[str, Any] | None = None) -> EventMatch:
-        """Check what a user gave, after templating.
+        """Validate the arguments of a user, after templating.
 
-        :param event_type: one, several, or None for any.
-        :param match: by name (`NAMES`) or by path in the payload, such as ``MediaBasicInfo.Name`` or
-            ``FileInfoSet[].FileId`` (one of the values there must be equal): the value that must be there.
-        :raises VodSettingsError: it cannot mean anything; the message says what and why.
+        :param event_type: one type, several, or None for any.
+        :param match: the required value by name (`NAMES`) or by path in the payload, such as ``MediaBasicInfo.Name`` or
+            ``FileInfoSet[].FileId`` (one of the values there must be equal).
+        :raises VodSettingsError: an argument is not valid; the message names it and says why.
         """
         if not isinstance(match, Mapping) and match is not None:
             raise VodSettingsError(f"match is {match!r:.200}, but must be a dictionary such as {{'file_id': '5285…'}}.")
@@ -72,7 +72,7 @@ class EventMatch:
         return cls(tuple(sorted(set(_event_types(event_type)))), tuple(sorted(fields.items())))
 
     def may_count(self, header: HeaderLike) -> bool:
-        """Say whether an event may count, by the little that its header tells."""
+        """Whether an event may match, judging by its header alone."""
         if header.event_type is None or (self.event_types and header.event_type not in self.event_types):
             return False
         vod_task_id, file_id = self.get("vod_task_id"), self.get("file_id")
@@ -82,17 +82,17 @@ class EventMatch:
         return file_id is None or header.file_id in (None, file_id)
 
     def counts(self, event: VodEvent) -> bool:
-        """Say whether an event counts."""
+        """Whether an event matches."""
         if self.event_types and event.event_type not in self.event_types:
             return False
         return all(wanted in values_of(event, name) for name, wanted in self.fields)
 
     def get(self, name: str) -> str | None:
-        """Answer the value that must be there under a name; None where any will do."""
+        """Return the required value for a name; None if any value is accepted."""
         return dict(self.fields).get(name)
 
     def columns(self) -> dict[str, Any]:
-        """Answer what of this the inbox can look for by itself, as arguments of `InboxStore.candidates`."""
+        """Return the criteria that the inbox can query, as arguments of `InboxStore.candidates`."""
         return {
             "event_types": self.event_types,
             "vod_task_id": self.get("vod_task_id"),
@@ -126,11 +126,11 @@ def _values_of(event: VodEvent, name: str) -> Iterator[Any]:
 
 
 def seconds_of(since: Any) -> float:
-    """Read a point in time.
+    """Convert a point in time to Unix seconds.
 
-    :param since: Unix seconds (a number or its text), an ISO 8601 text, or a datetime; UTC where it names no time zone.
+    :param since: Unix seconds (a number or its text), an ISO 8601 text, or a datetime; UTC if it has no time zone.
     :return: Unix seconds.
-    :raises VodSettingsError: it is none of these.
+    :raises VodSettingsError: `since` is none of these.
     """
     try:
         if isinstance(since, str):
@@ -149,9 +149,10 @@ def seconds_of(since: Any) -> float:
 
 
 def check_end_tasks(event_type: str | Sequence[str]) -> None:
-    """Check the event types for which somebody waits who waits for the end of a VOD task.
+    """Check the event types of a wait for the end of a VOD task.
 
-    :raises VodSettingsError: one cannot end a task, so the wait would have no end.
+    :param event_type: one type or several.
+    :raises VodSettingsError: one of them never ends a task, so the wait could not end.
     """
     for name in _event_types(event_type):
         row = EVENT_TYPES.get(name)
@@ -170,22 +171,22 @@ def _event_types(event_type: Any) -> Iterator[str]:
             f"event_type is {event_type!r:.100}, but must be a name such as NewFileUpload, or several."
         )
     if not given:
-        raise VodSettingsError("event_type is an empty list, so that no event could count. None stands for any type.")
+        raise VodSettingsError("event_type is an empty list: no event could match. Use None for any type.")
     known = {name.lower(): name for name in EVENT_TYPES}
     for name in given:
         if not isinstance(name, str) or not name.strip() or name.strip() == "None":
             raise VodSettingsError(f"event_type holds {name!r:.100}, but must hold names such as NewFileUpload.")
-        # A type that is not in the table may be a new one of VOD's; one that differs by case only cannot.
+        # A type missing from the table may be new in VOD; one that differs only in case is a mistake.
         if name not in EVENT_TYPES and name.lower() in known:
             raise VodSettingsError(f"event_type holds {name!r}; VOD writes it {known[name.lower()]}.")
         if name not in EVENT_TYPES and (close := difflib.get_close_matches(name, EVENT_TYPES, 1, 0.9)):
-            text = f"VOD's documents know no event type {name!r}; did you mean {close[0]!r}?"
+            text = f"VOD documents no event type {name!r}; did you mean {close[0]!r}?"
             warnings.warn(text, UserWarning, stacklevel=2)
         yield name
 
 
 def _checked_name(name: Any) -> str:
-    """Refuse names that no payload has: VOD's begin with a capital letter."""
+    """Reject names that no payload has: VOD's begin with a capital letter."""
     if isinstance(name, str) and (name in NAMES or all(step[:1].isupper() or step == "*" for step in name.split("."))):
         return name
     raise VodSettingsError(
@@ -196,17 +197,17 @@ def _checked_name(name: Any) -> str:
 
 def _checked_value(name: str, value: Any) -> str:
     text = _text(value)
-    # "None" is what a template makes of an XCom that is not there.
+    # A template renders a missing XCom as "None".
     if text is None or text.strip() in ("", "None"):
         raise VodSettingsError(
-            f"match[{name!r}] is {value!r:.200} after templating, but must be the text or number that the event holds there. "
-            "Check the template, or the task whose output it takes."
+            f"match[{name!r}] is {value!r:.200} after templating, but must be the text or number that the event has there. "
+            "Check the template, or the task whose output it uses."
         )
     return text
 
 
 def _text(value: Any) -> str | None:
-    """Write a value as it is compared; None for what has no such form."""
+    """Convert a value to the text by which it is compared; None if it has none."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):

@@ -1,9 +1,9 @@
-"""What a finished VOD task produced: outcome, files, errors. This is what users see in XCom.
+"""The result of a finished VOD task: outcome, files, errors. This is what users see in XCom.
 
-Invariant: a result never claims more than VOD said. ``succeeded`` means that the task ended and that neither it nor any
-of its parts reports an error; where only the parts can tell, at least one of them said so.
+Invariant: a result never claims more than VOD reported. ``succeeded`` means that the task ended and that neither it nor any
+of its parts reports an error; where only the parts report an outcome, at least one of them reported success.
 
-Where each event type keeps its outcome, errors and files stands in the table of :mod:`airflow_vod.events.types`.
+Where each event type keeps its outcome, errors and files is listed in the table of :mod:`airflow_vod.events.types`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,11 @@ import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Any
+from functools import cache
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, StrictInt, StrictStr, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from airflow_vod.events.parse import VodEvent, is_unfinished
 from airflow_vod.events.types import EVENT_TYPES, UNKNOWN, EventType, values_at
@@ -25,34 +29,41 @@ class Outcome(StrEnum):
     """How a VOD task ended."""
 
     SUCCEEDED = "succeeded"
-    """Everything that was asked for was made."""
+    """All requested outputs were made."""
     PARTLY_FAILED = "partly_failed"
-    """Some of it was made."""
+    """Some of the outputs were made."""
     FAILED = "failed"
-    """Nothing of it was made, as far as VOD says."""
+    """No output was made, as far as VOD reports."""
+
+
+def _plain_json(value: Any) -> Any:
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError, RecursionError):
+        raise PydanticCustomError("plain_json", "Input should be plain JSON") from None
 
 
 @dataclass(frozen=True, slots=True)
 class ResultFile:
-    """A file that the task made, or the place of one that it failed to make.
+    """A file that the task made, or a placeholder for one that it failed to make.
 
-    :param file_id: the media file id; None where the file has none of its own (a transcoded version, a snapshot).
-    :param url: where the file can be fetched; None if it could not be made.
+    :param file_id: the media file id; None if the file has none of its own (a transcoded version, a snapshot).
+    :param url: where the file can be downloaded; None if it could not be made.
     :param type: VOD's ``FileType``, else the suffix of the URL, such as ``mp4``.
-    :param error_code: 0 for a good file; else VOD's code, a number or a word; None where VOD gave none.
-    :param message: VOD's text about the error; None where there is none.
-    :param definition: the id of the template that the file was made by, where VOD names one.
+    :param error_code: 0 for a good file; else VOD's code, a number or a word; None if VOD sent none.
+    :param message: VOD's error message; None if there is none.
+    :param definition: the id of the template that the file was made with; None if VOD names none.
     """
 
-    file_id: str | None
-    url: str | None
-    type: str | None
-    error_code: int | str | None = 0
-    message: str | None = None
-    definition: int | None = None
+    file_id: StrictStr | None = None
+    url: StrictStr | None = None
+    type: StrictStr | None = None
+    error_code: StrictInt | StrictStr | None = 0
+    message: StrictStr | None = None
+    definition: StrictInt | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the form that goes into XCom.
+        """Return the form that goes into XCom.
 
         :return: the fields of this class by name, JSON primitives only.
         """
@@ -61,39 +72,38 @@ class ResultFile:
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """What a finished VOD task produced.
+    """The result of a finished VOD task.
 
-    :param vod_task_id: the task; None for the types that are told apart by media file alone (RestoreMediaComplete).
-    :param event_type: the event type that told it, such as ``ConcatComplete``.
+    :param vod_task_id: the task; None for types that VOD identifies by media file alone (RestoreMediaComplete).
+    :param event_type: the type of the event that reported it, such as ``ConcatComplete``.
     :param outcome: how the task ended.
-    :param files: what it made, in VOD's order; in place of what failed, an entry with the error.
-    :param error_code: 0 if it succeeded; else ``ErrCodeExt``, or ``ErrCode`` where there is no ``ErrCodeExt``, or the
-        word that tells of the failure (``ABORTED``); the first failing part's where only parts failed; None where VOD
-        gave no code.
-    :param message: VOD's text, or ours where VOD has none; None where there is nothing to say.
-    :param status: ``Status`` as VOD sent it; None where the type has none.
+    :param files: the files made, in VOD's order; for each one that failed, an entry with the error.
+    :param error_code: 0 if the task succeeded; else ``ErrCodeExt``, or ``ErrCode`` if there is no ``ErrCodeExt``, or the
+        status that means failure (``ABORTED``); if only parts failed, the code of the first; None if VOD sent no code.
+    :param message: VOD's message, or this package's if VOD sent none; None if there is nothing to report.
+    :param status: ``Status`` as VOD sent it; None if the type has none.
     :param file_id: the one media file that the event is about.
-    :param outputs: what was made besides files, under VOD's own names (``Output``, ``MetaData``, ...).
+    :param outputs: outputs other than files, under VOD's own names (``Output``, ``MetaData``, ...).
     :param session_id: the ``SessionId`` given when the task was submitted.
     :param session_context: the ``SessionContext`` given when the task was submitted.
     :param follow_up_task_ids: VOD tasks that this one started (a procedure on the file made, a review).
     """
 
-    vod_task_id: str | None
-    event_type: str
+    vod_task_id: StrictStr | None
+    event_type: StrictStr
     outcome: Outcome
     files: tuple[ResultFile, ...] = ()
-    error_code: int | str | None = 0
-    message: str | None = None
-    status: str | None = None
-    file_id: str | None = None
-    outputs: Mapping[str, Any] = field(default_factory=dict)
-    session_id: str | None = None
-    session_context: str | None = None
-    follow_up_task_ids: tuple[str, ...] = ()
+    error_code: StrictInt | StrictStr | None = 0
+    message: StrictStr | None = None
+    status: StrictStr | None = None
+    file_id: StrictStr | None = None
+    outputs: Annotated[Mapping[str, Any], BeforeValidator(_plain_json)] = field(default_factory=dict)
+    session_id: StrictStr | None = None
+    session_context: StrictStr | None = None
+    follow_up_task_ids: tuple[StrictStr, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the form that goes into XCom: JSON primitives under stable keys.
+        """Return the form that goes into XCom: JSON primitives under stable keys.
 
         ``vod_task_id``, ``event_type``, ``error_code``, ``message``, ``status``, ``file_id``, ``outputs``,
         ``session_id`` and ``session_context`` are the fields of this class. ``outcome`` is ``succeeded``,
@@ -112,39 +122,55 @@ class TaskResult:
 
     @classmethod
     def from_dict(cls, value: Any) -> TaskResult:
-        """Read the form that :meth:`to_dict` gives, as it comes out of XCom.
+        """Read the form that :meth:`to_dict` returns, as it comes out of XCom.
 
-        Unknown keys are left out, so that a newer version's results can be read.
+        Unknown keys are ignored, so that results of a newer version can be read.
 
         :param value: the dictionary; ``event_type``, ``outcome`` and ``files`` are required.
         :return: the result.
-        :raises ResultError: naming the key, what it holds and the remedy.
+        :raises ResultError: names the key, its value and the remedy.
         """
-        result = _checked(value, "result", _RESULT_KINDS)
-        outcomes = [outcome.value for outcome in Outcome]
-        _expect(result["outcome"] in outcomes, "result.outcome", result["outcome"], f"one of {', '.join(outcomes)}")
-        for n, item in enumerate(result["follow_up_task_ids"]):
-            _expect(isinstance(item, str), f"result.follow_up_task_ids[{n}]", item, "str")
-        return cls(
-            **{
-                **result,
-                "outcome": Outcome(result["outcome"]),
-                "files": tuple(
-                    ResultFile(**_checked(file, f"result.files[{n}]", _FILE_KINDS))
-                    for n, file in enumerate(result["files"])
-                ),
-                "outputs": _plain_json(result["outputs"], "result.outputs"),
-                "follow_up_task_ids": tuple(result["follow_up_task_ids"]),
-            }
-        )
+        try:
+            # The constructor's defaults differ: here `files` is required and `vod_task_id` is not.
+            full = {"vod_task_id": None, "files": None, **value} if isinstance(value, dict) else value
+            return _reader().validate_python(full)
+        except ValidationError as error:
+            raise ResultError(
+                f"{_problem(error)}; pass on what a VOD sensor returned, as in `sensor.output`."
+            ) from None
+
+
+@cache  # building it takes some milliseconds, which parsing a DAG need not spend
+def _reader() -> TypeAdapter[TaskResult]:
+    return TypeAdapter(TaskResult)
+
+
+def _problem(error: ValidationError) -> str:
+    """Name the first key that cannot be read, its value, and what it must be."""
+    details = error.errors(include_url=False, include_context=False)
+    place = _place(details[0])
+    if details[0]["type"] == "missing":
+        return f"{place} is missing"
+    try:
+        shown = reprlib.repr(details[0]["input"])
+    except ValueError:  # Python refuses to print a number of thousands of digits
+        shown = f"a huge {type(details[0]['input']).__name__}"
+    return f"{place} is {shown}: {' or '.join(each['msg'] for each in details if _place(each) == place)}"
+
+
+def _place(detail: ErrorDetails) -> str:
+    """Write where a value is, such as ``result.files[0].url``."""
+    # Where a value may be a number or a text, pydantic appends the type that it tried; no key has such a name.
+    steps = (step for step in detail["loc"] if step not in ("int", "str"))
+    return "result" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
 
 
 def result_of(event: VodEvent) -> TaskResult:
-    """Tell what the VOD task of this event produced.
+    """Extract the result of a VOD task from the event that ends it.
 
-    :param event: an event that says that a task has ended.
-    :return: the result; made for any parsed event of that kind, whatever is missing or odd in its content.
-    :raises ResultError: if the event does not end a task, for example because it is still PROCESSING.
+    :param event: an event that reports the end of a task.
+    :return: the result; any parsed event of that kind has one, whatever is missing or malformed in its content.
+    :raises ResultError: the event does not end a task, for example because its status is PROCESSING.
     """
     payload, row = event.payload, _row_of_end(event)
     outcome, (code, message), files = _judge(event, row)
@@ -165,9 +191,9 @@ def result_of(event: VodEvent) -> TaskResult:
 
 
 def outcome_of(event: VodEvent) -> Outcome:
-    """Tell how the VOD task of this event ended, and nothing else; cheaper than `result_of`.
+    """Extract only the outcome of a VOD task; cheaper than `result_of`.
 
-    :param event: an event that says that a task has ended.
+    :param event: an event that reports the end of a task.
     :return: as in the result.
     :raises ResultError: as `result_of`.
     """
@@ -176,18 +202,20 @@ def outcome_of(event: VodEvent) -> Outcome:
 
 def _row_of_end(event: VodEvent) -> EventType:
     row = EVENT_TYPES.get(event.event_type, UNKNOWN)
-    # Some types of the table end a task that they tell apart by its media file, and have no task id.
+    # Some types of the table end a task without naming its id: VOD identifies it by its media file.
     if event.finished or (row is not UNKNOWN and row.ends_task and not is_unfinished(event.status)):
         return row
     state = f"with status {event.status}" if event.status else "which does not end a VOD task"
-    raise ResultError(f"There is no result in an event {event.event_type} {state}; wait for the event of its end.")
+    raise ResultError(
+        f"There is no result in an event {event.event_type} {state}; wait for the event that ends the task."
+    )
 
 
 _Error = tuple[int | str | None, str | None]
 
 
 def _judge(event: VodEvent, row: EventType) -> tuple[Outcome, _Error, tuple[ResultFile, ...]]:
-    """Weigh what the payload says of itself against what its parts say of themselves."""
+    """Combine the outcome of the payload with those of its parts."""
     payload = event.payload
     error = _verdict(payload, row) or _error(payload)
     if row.parts:
@@ -214,7 +242,7 @@ _MEANINGS: dict[int | str, str] = {
     60000: "The source file cannot be processed.",
     70000: "VOD failed internally; submitting the task again may help.",
 }
-"""What VOD's documentation says of the codes that most types share, for where it sends no message."""
+"""VOD's documented meaning of the codes that most types share, used if it sends no message."""
 
 _FAILED = frozenset({"FAIL", "ABORTED"})
 _URL_NAMES = ("FileUrl", "Url", "CoverUrl", "HighlightUrl", "SegmentUrl", "AudioUrl", "ResultUrl")
@@ -227,7 +255,7 @@ _NUMBER = re.compile(r"-?[0-9]{1,18}")
 
 
 def _files_of_part(part: Any, paths: tuple[str, ...], row: EventType) -> list[ResultFile]:
-    """List the files of a part; a part that failed has one entry at least."""
+    """List the files of a part; a part that failed has at least one entry."""
     error = _error(part, proof=row.proof_in_parts)
     files = _files(part, paths, error)
     return files or ([ResultFile(None, None, None, *error)] if error else [])
@@ -240,7 +268,7 @@ def _files(part: Any, paths: tuple[str, ...], error: _Error | None) -> list[Resu
 
 
 def _file(value: Any, error: _Error | None) -> ResultFile | None:
-    """Read one file; None where nothing tells of one, be it made or missing."""
+    """Read one file; None if nothing indicates one, made or missing."""
     if isinstance(value, str):
         value = {"Url": value}
     if not isinstance(value, Mapping):
@@ -259,8 +287,8 @@ def _file(value: Any, error: _Error | None) -> ResultFile | None:
         message=message,
         definition=definition if isinstance(definition, int) else None,
     )
-    told = file.url or file.file_id or own_error or (error and (file.type or file.definition))
-    return file if told else None
+    indicated = file.url or file.file_id or own_error or (error and (file.type or file.definition))
+    return file if indicated else None
 
 
 def _suffix(url: str | None) -> str | None:
@@ -269,7 +297,7 @@ def _suffix(url: str | None) -> str | None:
 
 
 def _verdict(payload: Mapping[str, Any], row: EventType) -> _Error | None:
-    """Read the word by which some types tell their outcome besides any code."""
+    """Read the field by which some types report their outcome in addition to any code."""
     if row.verdict is None:
         return None
     name, good = row.verdict
@@ -280,10 +308,10 @@ def _verdict(payload: Mapping[str, Any], row: EventType) -> _Error | None:
 def _error(part: Any, *, proof: bool = False) -> _Error | None:
     """Read the error of a task or of one of its parts; None if there is none.
 
-    :param proof: whether silence is an error too.
+    :param proof: whether a part that reports no outcome counts as an error.
     """
     if not isinstance(part, Mapping):
-        return None, "VOD sent something that is not an output."
+        return None, "VOD sent a value that is not an output."
     codes = [_code(part.get(name)) for name in ("ErrCodeExt", "ErrCode")]
     status = part.get("Status")
     word = status.upper() if isinstance(status, str) else None
@@ -294,12 +322,12 @@ def _error(part: Any, *, proof: bool = False) -> _Error | None:
     if word in _FAILED or is_unfinished(word):
         return word, message or f"Status is {word}"
     if proof and 0 not in codes and word not in {"SUCCESS", "FINISH"}:
-        return None, message or "VOD did not say that this output is good."
+        return None, message or "VOD did not report success for this output."
     return None
 
 
 def _code(value: Any) -> int | str | None:
-    """Read an error code, which is a number in some types and a word or a number in quotes in others."""
+    """Read an error code: a number in some types, a word or a number in quotes in others."""
     if isinstance(value, int):
         return int(value)
     if value in (None, "", [], {}):
@@ -318,56 +346,3 @@ def _text(value: Any) -> str | None:
 def _follow_ups(payload: Mapping[str, Any]) -> Iterator[str]:
     for path in _FOLLOW_UP_PATHS:
         yield from filter(None, map(_text, values_at(payload, path)))
-
-
-_FILE_KINDS: dict[str, tuple[Any, Any]] = {
-    "file_id": (str | None, None),
-    "url": (str | None, None),
-    "type": (str | None, None),
-    "error_code": (int | str | None, 0),
-    "message": (str | None, None),
-    "definition": (int | None, None),
-}
-_RESULT_KINDS: dict[str, tuple[Any, Any]] = {
-    "vod_task_id": (str | None, None),
-    "event_type": (str, None),
-    "outcome": (str, None),
-    "files": (list | tuple, None),
-    "error_code": (int | str | None, 0),
-    "message": (str | None, None),
-    "status": (str | None, None),
-    "file_id": (str | None, None),
-    "outputs": (dict, {}),
-    "session_id": (str | None, None),
-    "session_context": (str | None, None),
-    "follow_up_task_ids": (list | tuple, ()),
-}
-"""What each key may hold, and what stands for it where it is missing: None is refused where it may not be held."""
-
-
-def _checked(value: Any, where: str, kinds: Mapping[str, tuple[Any, Any]]) -> dict[str, Any]:
-    _expect(isinstance(value, Mapping), where, value, "dict")
-    found = {name: value.get(name, default) for name, (_, default) in kinds.items()}
-    for name, (kind, _) in kinds.items():
-        good = isinstance(found[name], kind) and not isinstance(found[name], bool)
-        _expect(good, f"{where}.{name}", found[name], getattr(kind, "__name__", str(kind)))
-    return found
-
-
-def _plain_json(value: Any, where: str) -> dict[str, Any]:
-    try:
-        copy: dict[str, Any] = json.loads(json.dumps(value, allow_nan=False))
-    except (TypeError, ValueError, RecursionError):
-        copy = {}
-        _expect(False, where, value, "plain JSON")
-    return copy
-
-
-def _expect(holds: bool, where: str, value: Any, wanted: str) -> None:
-    if holds:
-        return
-    try:
-        shown = reprlib.repr(value)
-    except ValueError:  # Python refuses to print a number of thousands of digits
-        shown = f"a huge {type(value).__name__}"
-    raise ResultError(f"{where} is {shown}, not {wanted}; pass on what a VOD sensor returned, as in `sensor.output`.")

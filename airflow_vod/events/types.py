@@ -1,9 +1,10 @@
 """The table of VOD's event types: where each type keeps its task, its outcome, its errors and its files.
 
-Invariant: all that tells one event type from another is one row here; no other module asks for an event type by name.
+Invariant: everything that distinguishes one event type from another is in its row here; no other module tests for an event
+type by name.
 
-Source of the vendor facts: VOD API 2018-07-17, data types EventContent and DescribeTaskDetail's response, and the types
-that they name; for form 2.0, "Legacy Callback Formats" and the pages of the events that it links.
+Source: VOD API 2018-07-17, data types EventContent and DescribeTaskDetail's response, and the types that they name; for form
+2.0, "Legacy Callback Formats" and the event pages that it links to.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from typing import Any, NamedTuple
 
 
 class Part(NamedTuple):
-    """The sub-results of a task that carry an error of their own.
+    """Sub-results of a task that have their own error code.
 
-    :param path: where they lie in the payload.
-    :param files: paths, from each of them, to the files (or plain URLs) that it made.
+    :param path: where they are in the payload.
+    :param files: paths, relative to each sub-result, of the files (or plain URLs) that it made.
     """
 
     path: str
@@ -34,14 +35,14 @@ class EventType:
     for the object itself.
 
     :param name: the ``EventType`` on the wire.
-    :param field: the name in EventContent that holds the payload.
-    :param detail: the name in the answer of DescribeTaskDetail that holds the same structure; None where there is none.
-    :param ends_task: False for what reports no end of a task (an upload, a deletion, a cast).
-    :param parts: the sub-results that carry an error of their own.
-    :param files: where there are no parts: paths, from the payload, to the files (or plain URLs) that the task made.
-    :param outputs: names in the payload that hold what the task made besides files.
-    :param verdict: a name in the payload, and the one value of it that means success.
-    :param proof_in_parts: True where the payload itself has no error code, so that its parts alone can show success.
+    :param field: the field of EventContent that holds the payload.
+    :param detail: the field of DescribeTaskDetail's answer that holds the same structure; None if there is none.
+    :param ends_task: False for events that do not report the end of a task (an upload, a deletion, a cast).
+    :param parts: the sub-results that have their own error code.
+    :param files: if there are no parts: paths, relative to the payload, of the files (or plain URLs) that the task made.
+    :param outputs: fields of the payload that hold outputs other than files.
+    :param verdict: a field of the payload, and the only value of it that means success.
+    :param proof_in_parts: True if the payload itself has no error code, so that only its parts can prove success.
     """
 
     name: str
@@ -140,7 +141,7 @@ _ROWS = (
     ),
     EventType("ReviewAudioVideoComplete", "ReviewAudioVideoCompleteEvent", "ReviewAudioVideoTask"),
     EventType(
-        "ReduceMediaBitrateComplete",  # VOD names no type for this field, which it marks as void
+        "ReduceMediaBitrateComplete",  # VOD documents no event type for this field, which it marks as void
         "ReduceMediaBitrateCompleteEvent",
         "ReduceMediaBitrateTask",
         parts=(Part("MediaProcessResultSet[].*", files=("Output", "Output.SubtitleSet[]")),),
@@ -170,7 +171,7 @@ _ROWS = (
     EventType(
         "DescribeAigcFaceInfoAsyncComplete", "DescribeAigcFaceInfoAsyncCompleteEvent", "DescribeAigcFaceInfoAsyncTask"
     ),
-    # VOD's type list does not name the types below; these names stand in the descriptions of their fields.
+    # VOD's list of types lacks the ones below; their names come from the descriptions of their fields.
     EventType(
         "ExtractBlindWatermarkComplete",
         "ExtractBlindWatermarkComplete",
@@ -203,27 +204,27 @@ UNKNOWN = EventType(
         *("FileInfo", "FileInfoSet[]", "FileInfoSet[].Output"),
     ),
 )
-"""Where VOD's types usually keep what a type that the table lacks may keep there too."""
+"""The row for types that the table lacks: where VOD's types usually keep their files."""
 
 _BY_DETAIL = {row.detail.removesuffix("Task").casefold(): row for row in _ROWS if row.detail}
 
 
 def type_of_detail(name: str) -> EventType:
-    """Find the event type whose structure DescribeTaskDetail gives under this name.
+    """Find the event type whose structure DescribeTaskDetail returns under this name.
 
-    :param name: such as ``EditMediaTask``; a ``TaskType`` such as ``EditMedia`` will do.
-    :return: the row; for a task without event, one that is named after it.
+    :param name: such as ``EditMediaTask``, or a ``TaskType`` such as ``EditMedia``.
+    :return: the row; for a task without an event type, a new row named after it.
     """
     stem = name.removesuffix("Task")
     return _BY_DETAIL.get(stem.casefold()) or EventType(f"{stem}Complete", f"{stem}CompleteEvent")
 
 
 def values_at(value: Any, path: str) -> list[Any]:
-    """Find what lies at a path of the table; nothing where the shape differs.
+    """Find the values at a path of the table.
 
     :param value: the payload or a part of it.
     :param path: see :class:`EventType`.
-    :return: the values, in their order.
+    :return: the values in order; none where the structure differs from the path.
     """
     values = [value]
     for step in _steps(path):

@@ -1,1 +1,1 @@
-"""The hooks that this provider brings to Airflow."""
+"""Airflow hooks."""

@@ -1,6 +1,6 @@
-"""What ``airflow.cfg`` says under ``[tencent_vod]``: where the inbox is, and how long events stay in it.
+"""The section ``[tencent_vod]`` of ``airflow.cfg``: where the inbox is, and how long it keeps events.
 
-Invariant: the inbox of a URL is opened once per process, so all who use it share its connections.
+Invariant: an inbox is opened once per process and URL, so all its users share its database connections.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _RETENTION_DAYS = 7.0
 
 
 def inbox_url() -> str:
-    """Answer the SQLAlchemy URL of the inbox: ``[tencent_vod] inbox_sql_alchemy_conn``, else SQLite in AIRFLOW_HOME."""
+    """Return the SQLAlchemy URL of the inbox: ``[tencent_vod] inbox_sql_alchemy_conn``, else SQLite in AIRFLOW_HOME."""
     url = conf.get("tencent_vod", "inbox_sql_alchemy_conn", fallback=None)
     if url and url.strip():
         return url.strip()
@@ -31,7 +31,10 @@ def inbox_url() -> str:
 
 
 def inbox_retention() -> float:
-    """Answer for how many seconds events stay in the inbox: ``[tencent_vod] inbox_retention_days``."""
+    """Return the number of seconds for which events stay in the inbox: ``[tencent_vod] inbox_retention_days``.
+
+    :raises VodSettingsError: the option is not a positive number.
+    """
     value = conf.get("tencent_vod", "inbox_retention_days", fallback="").strip() or _RETENTION_DAYS
     try:
         days = float(value)
@@ -44,10 +47,11 @@ def inbox_retention() -> float:
 
 @functools.lru_cache(maxsize=4)
 def open_inbox(url: str) -> InboxStore:
-    """Open an inbox once per process and URL.
+    """Open an inbox, once per process and URL.
 
     :param url: SQLAlchemy URL, see `inbox_url`.
-    :raises InboxError: it cannot be opened; the message says what to do.
+    :return: the inbox, shared by all callers with the same URL.
+    :raises InboxError: it cannot be opened; the message names the remedy.
     """
     from airflow.providers.common.compat.sdk import Stats
 

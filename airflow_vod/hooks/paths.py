@@ -1,4 +1,4 @@
-"""Where Airflow's API server serves what this package brings. Invariant: told here alone."""
+"""The paths that this package serves on Airflow's API server. Invariant: they are defined only here."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ URL_PREFIX = "/tencent-vod"
 
 
 def base_path() -> str:
-    """Answer the path below which Airflow is served, such as ``/airflow``; empty for the root of its host."""
+    """Return the path prefix of Airflow, such as ``/airflow``; empty if Airflow is served at the root of its host."""
     return urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")

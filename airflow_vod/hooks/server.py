@@ -1,7 +1,7 @@
-"""The hook where there is no task: on the API server, and in commands of people on call.
+"""The hook for code outside of tasks: the API server and the command line.
 
-Invariant: connections come from where Airflow itself reads them, secrets backends and metadata database; a task's way, over
-its supervisor, is not there.
+Invariant: connections are read from Airflow's secrets backends and metadata database directly, because there is no task
+supervisor to ask.
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ from airflow_vod.hooks.vod import VodHook
 
 
 class ServerHook(VodHook):
-    """A `VodHook` outside of tasks."""
+    """A `VodHook` for use outside of tasks."""
 
     @classmethod
     def get_connection(cls, conn_id: str) -> Any:
-        """Ask the secrets backends and the metadata database."""
+        """Read a connection from the secrets backends or the metadata database.
+
+        :param conn_id: Airflow connection id.
+        :raises AirflowNotFoundException: there is no such connection.
+        """
         from airflow.models.connection import Connection
 
         return Connection.get_connection_from_secrets(conn_id)

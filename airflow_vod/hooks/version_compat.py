@@ -1,4 +1,4 @@
-"""Which Airflow this is. Invariant: asked of Airflow itself, once, and imported from nowhere else."""
+"""The version of Airflow. Invariant: it is determined only here."""
 
 from __future__ import annotations
 

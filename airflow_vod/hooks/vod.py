@@ -1,11 +1,12 @@
-"""From an Airflow connection to the settings, client and inbox of a VOD application.
+"""The hook: from an Airflow connection to the settings, client and inbox of a VOD application.
 
-Invariants: nothing is read before it is asked for, so a hook can be made while a DAG is parsed; both ways of resolving a
-connection, synchronous and asynchronous, give the same settings.
+Invariants: nothing is read before it is needed, so a hook can be created while a DAG is parsed; resolving a connection
+synchronously and asynchronously returns the same settings.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
 from airflow_vod.exceptions import VodApiError, VodConnectionError, VodSettingsError
+from airflow_vod.get_provider_info import EXTRA_FIELDS
 from airflow_vod.hooks.config import inbox_url, open_inbox
 
 if TYPE_CHECKING:
@@ -25,19 +27,14 @@ if TYPE_CHECKING:
 
 DEFAULT_CONN_ID = "vod_default"
 
-_EXTRA_FIELDS = frozenset(
-    {"sub_app_id", "region", "token", "role_arn", "role_session_name", "confirm_policy", "proxy", "verify"}
-    | {"callback_sign_key", "callback_token"}
-)
-
 
 class VodHook(BaseHook):
-    """Reaches one VOD application through an Airflow connection of type ``tencent_vod``.
+    """Hook for one VOD application, using an Airflow connection of type ``tencent_vod``.
 
     :param vod_conn_id: the connection. Login is the SecretId and password the SecretKey; without them the SDK's default
-        credential chain is used. Host is an optional endpoint. Extra takes ``sub_app_id``, ``region``, ``token``,
-        ``role_arn``, ``role_session_name``, ``confirm_policy``, ``proxy`` and ``verify``, as `VodSettings` describes them.
-    :param sub_app_id: another application of the same account than the connection's.
+        credential chain is used. Host is an optional endpoint. Extra takes the fields that
+        `airflow_vod.get_provider_info.EXTRA_FIELDS` lists and `VodSettings` describes.
+    :param sub_app_id: overrides the connection's application with another one of the same account.
     """
 
     conn_name_attr = "vod_conn_id"
@@ -55,7 +52,8 @@ class VodHook(BaseHook):
     def get_settings(self) -> VodSettings:
         """Read the connection.
 
-        :raises VodSettingsError: there is no such connection, or a field of it cannot work; the message names the
+        :return: the validated settings.
+        :raises VodSettingsError: the connection does not exist, or one of its fields is not valid; the message names the
             connection, the field and the remedy.
         """
         try:
@@ -75,39 +73,39 @@ class VodHook(BaseHook):
         return settings_of(connection, await get_async_extra_dejson(connection), self.sub_app_id)
 
     def get_client(self) -> VodClient:
-        """Make this package's client of the application."""
+        """Create this package's client for the application."""
         from airflow_vod.tencent.client import VodClient
 
         return VodClient(self.get_settings())
 
     def get_conn(self) -> OfficialVodClient:
-        """Make the official typed client of the VOD API (``tencentcloud.vod.v20180717.vod_client.VodClient``).
+        """Create the official typed client of the VOD API (``tencentcloud.vod.v20180717.vod_client.VodClient``).
 
-        For any API that this package does not wrap. It is imported here, on use: its models cost 22 MB.
+        Use it for any API that this package does not wrap. It is imported on first use, because its models take 22 MB.
         """
         from airflow_vod.tencent.client import official_client
 
         return official_client(self.get_settings())
 
     def get_inbox(self) -> InboxStore:
-        """Open the inbox that all sensors and triggers of this installation share."""
+        """Open the inbox, which all sensors and triggers of this installation share."""
         return open_inbox(inbox_url())
 
     def test_connection(self) -> tuple[bool, str]:
-        """Try the connection out, for Airflow's "Test" button and ``airflow connections test``.
+        """Test the connection, for Airflow's "Test" button and ``airflow connections test``.
 
-        :return: whether a sensor could pull events with it, and what is wrong or right in words.
+        :return: whether a sensor could pull events with it, and a message that explains the result.
         """
         try:
             config = self.get_client().describe_event_config()
         except VodSettingsError as error:
             return False, str(error)
         except VodApiError as error:
-            return False, f"VOD refused or did not answer. {error}"
+            return False, f"VOD refused the request or did not answer. {error}"
         mode = config.get("Mode")
         if mode != "PULL":
             return False, (
-                f"The credentials work, but the application announces events in {mode} mode, to "
+                f"The credentials work, but the application delivers events in {mode} mode, to "
                 f"{config.get('NotificationUrl') or 'no URL at all'}: there is no queue to pull from. Choose reliable "
                 "callback (PULL) in the VOD console under callback settings."
             )
@@ -115,37 +113,30 @@ class VodHook(BaseHook):
 
 
 def settings_of(connection: Connection, extra: Mapping[str, Any], sub_app_id: int | str | None = None) -> VodSettings:
-    """Turn a connection into settings.
+    """Convert a connection to settings.
 
     :param connection: a connection of type ``tencent_vod``.
-    :param extra: its extra field, parsed.
-    :param sub_app_id: takes the place of the connection's own.
-    :raises VodSettingsError: a field cannot work; the message names the connection, the field and the remedy.
+    :param extra: its extra, parsed.
+    :param sub_app_id: overrides the connection's own.
+    :return: the validated settings. Extra fields that are missing, null or empty have their defaults.
+    :raises VodSettingsError: a field is not valid; the message names the connection, the field and the remedy.
     """
     from airflow_vod.tencent.settings import DEFAULT_ENDPOINT, VodSettings
 
     try:
         _require_json_object(connection.extra)
-        unknown = sorted(set(extra) - _EXTRA_FIELDS)
+        unknown = sorted(set(extra) - set(EXTRA_FIELDS))
         if unknown:
             raise VodSettingsError(
-                f"extra has the unknown field {unknown[0]!r}. Known are: {', '.join(sorted(_EXTRA_FIELDS))}."
+                f"extra has the unknown field {unknown[0]!r}. Known fields: {', '.join(sorted(EXTRA_FIELDS))}."
             )
+        given = dict(extra) if sub_app_id is None else {**extra, "sub_app_id": sub_app_id}
         endpoint = (connection.host or "").strip() or DEFAULT_ENDPOINT
         return VodSettings(
             secret_id=connection.login or None,
             secret_key=connection.password or None,
-            token=extra.get("token") or None,
-            role_arn=extra.get("role_arn") or None,
-            role_session_name=extra.get("role_session_name") or None,
-            sub_app_id=_whole_number(sub_app_id if sub_app_id is not None else extra.get("sub_app_id")),
-            region=extra.get("region") or "",
             endpoint=f"{endpoint}:{connection.port}" if connection.port else endpoint,
-            proxy=extra.get("proxy") or None,
-            verify=_verify(extra.get("verify")),
-            confirm_policy=extra.get("confirm_policy") or "all",
-            callback_sign_key=_word(extra.get("callback_sign_key")),
-            callback_token=_word(extra.get("callback_token")),
+            **{name: _typed(name, value) for name, value in given.items() if value is not None and value != ""},
         )
     except VodSettingsError as error:
         raise VodSettingsError(f"Connection {connection.conn_id!r}: {error}") from None
@@ -159,7 +150,7 @@ def _unknown(vod_conn_id: str) -> VodSettingsError:
 
 
 def _require_json_object(text: str | None) -> None:
-    """Refuse what Airflow would only log, and then read as if there were no extra at all."""
+    """Reject an extra that Airflow would only log a warning for, and then treat as empty."""
     try:
         valid = isinstance(json.loads(text or "{}"), dict)
     except ValueError:
@@ -168,25 +159,17 @@ def _require_json_object(text: str | None) -> None:
         raise VodSettingsError('extra is not a JSON object. Write it as {"sub_app_id": 1500012345}.')
 
 
-def _whole_number(value: Any) -> int | None:
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return None
-    try:
-        return int(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else value
-    except ValueError:
-        return value  # VodSettings refuses it with the reason
+def _typed(name: str, value: Any) -> Any:
+    """Convert a value of extra: a URI has only text, and JSON may have a number where a secret has only digits."""
+    if name == "sub_app_id":
+        return _whole_number(value)
+    if name == "verify":
+        return {"true": True, "false": False}.get(value.lower(), value) if isinstance(value, str) else value
+    return str(value) if type(value) is int else value
 
 
-def _word(value: Any) -> Any:
-    """Read a secret; one of digits alone may have become a number in JSON."""
-    if value is None or value == "":
-        return None
-    return str(value) if type(value) is int else value  # VodSettings refuses what is no text
-
-
-def _verify(value: Any) -> bool | str:
-    if value is None or value == "":
-        return True
-    if isinstance(value, str) and value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    return value
+def _whole_number(value: Any) -> Any:
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return int(value) if value.strip() else None
+    return value  # VodSettings rejects anything but an integer

@@ -1,1 +1,1 @@
-"""Where the tasks of this provider link to in Airflow's user interface."""
+"""Links of this provider's tasks in Airflow's user interface."""

@@ -1,10 +1,10 @@
-"""Links at the tasks of this provider: to the vendor's console, and to the page "VOD events" on Airflow's API server.
+"""Links of this provider's tasks: to the vendor's console, and to the page "VOD events" on Airflow's API server.
 
-Invariants: a link is made without fail, for Airflow 3.0 ends a task badly whose link is not; it holds ids that were
-quoted and nothing else of an event; nobody is asked over the network for it but Airflow, for the connection.
+Invariants: creating a link never raises, because Airflow 3.0 then fails the task; a link contains only quoted ids of an event;
+the only network request for it is Airflow's own, for the connection.
 
-Airflow 3 keeps links in XCom, where a task puts them when it ends, is deferred or rescheduled; so a wait that has not seen a
-worker yet has none.
+Airflow 3 keeps links in XCom, where a task writes them when it ends, is deferred or rescheduled. A wait that has not yet run
+on a worker therefore has none.
 """
 
 from __future__ import annotations
@@ -28,58 +28,61 @@ _INTERNATIONAL = ".intl.tencentcloudapi.com"
 class VodConsoleLink(BaseOperatorLink):
     """The page of the VOD console that lists media files by their FileId.
 
-    Both addresses are the vendor's: the first stands at ``FileId`` in the data types of ``tencentcloud-sdk-python-vod``, the
-    second at ``FileId`` of ReviewAudioVideo in ``tencentcloud-sdk-cpp-intl-en``, the SDK of the international site. No
-    address of one file or task is documented. The endpoint tells which site it is; ``vod.tencentcloudapi.com`` serves both,
-    and is taken for the Chinese one.
+    Both addresses come from the vendor: the first from ``FileId`` in the data types of ``tencentcloud-sdk-python-vod``, the
+    second from ``FileId`` of ReviewAudioVideo in ``tencentcloud-sdk-cpp-intl-en``, the SDK of the international site. No
+    address of a single file or task is documented. The endpoint determines the site; ``vod.tencentcloudapi.com`` serves both
+    and is assumed to be the Chinese one.
     """
 
     name = "VOD console"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """Answer the address for the connection of a task.
+        """Return the URL of the console for the connection of a task.
 
         :param operator: a sensor or operator of this provider.
-        :param ti_key: not needed.
+        :param ti_key: not used.
         """
         try:
             host = operator.vod_settings.host.partition(":")[0].lower()
-        except Exception:  # there is no such connection, or it cannot be read: the task's own log says so
+        except Exception:  # the connection is missing or not valid, which the task's own log reports
             return CONSOLE
         return INTERNATIONAL_CONSOLE if host.endswith(_INTERNATIONAL) else CONSOLE
 
 
 class VodEventLink(BaseOperatorLink):
-    """The page "VOD events", with the event of a task searched for. It asks for a login as all of Airflow does."""
+    """The page "VOD events", filtered by the event of a task. It requires a login like the rest of Airflow."""
 
     name = "VOD event"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """Answer the path of the page, from the root of Airflow's host.
+        """Return the path of the page, relative to the root of Airflow's host.
 
         :param operator: a sensor or operator of this provider, after templating.
-        :param ti_key: not needed.
+        :param ti_key: not used.
         """
         page = f"{base_path()}{URL_PREFIX}/events"
         try:
             query = urlencode({name: word for name, word in operator.event_page_query().items() if word})
-        except Exception:  # what the task is about is not an id at all: the task's own log says so
+        except Exception:  # the task's argument is not an id, which the task's own log reports
             return page
         return f"{page}?{query}" if query else page
 
 
-# The page needs Airflow 3.1.
+# The page requires Airflow 3.1.
 LINKS: tuple[BaseOperatorLink, ...] = (VodConsoleLink(), *([VodEventLink()] if AIRFLOW_V_3_1_PLUS else []))
 
 
 def push_links(operator: Any, context: Context) -> None:
-    """Let the links of a task be there while it still runs.
+    """Publish the links of a task while it is still running. Never raises.
 
     :param operator: the task, after templating.
+    :param context: its context.
     """
     ti: Any = context["ti"]
     try:
         for link in operator.operator_extra_links:
             ti.xcom_push(key=link.xcom_key, value=link.get_link(operator, ti_key=ti))
     except Exception as error:
-        operator.log.info("The links of this task appear at its end, for they cannot be pushed now: %s", error)
+        operator.log.info(
+            "The links of this task will appear when it ends, because they cannot be pushed now: %s", error
+        )

@@ -1,1 +1,1 @@
-"""The operators that this provider brings to Airflow."""
+"""Airflow operators."""

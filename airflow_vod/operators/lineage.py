@@ -1,12 +1,12 @@
-"""What OpenLineage is told of the files that VOD tasks read and made.
+"""OpenLineage datasets for the files that VOD tasks read and made.
 
-Invariants: OpenLineage is imported when its provider asks, and at no other time; of a URL only scheme, host and path are told,
-for its query may hold a signature (``sign``, ``t``, ``us`` of VOD's hotlink protection) and its authority a password.
+Invariants: OpenLineage is imported only when its provider calls; of a URL only scheme, host and path are reported, because its
+query may contain a signature (``sign``, ``t``, ``us`` of VOD's hotlink protection) and its authority a password.
 
 Names follow OpenLineage's general rule, by which namespace and name make up a URI (https://openlineage.io/docs/spec/naming):
-``https://host`` and ``/path/f0.mp4``. That list has no entry for VOD. A media file of which only the FileId is known, which VOD
-calls globally unique, is ``tencent-vod`` and the FileId, as BigQuery's global names stand below ``bigquery``; a file that has a
-URL has that as its second name (symlink).
+``https://host`` and ``/path/f0.mp4``. The specification has no entry for VOD. A media file of which only the FileId is known,
+which VOD documents as globally unique, has the namespace ``tencent-vod`` and the FileId as name, like BigQuery's global names
+in the namespace ``bigquery``; a file with a URL has this name as its symlink.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ NAMESPACE = "tencent-vod"
 
 
 def lineage_of(results: Sequence[TaskResult], files: Iterable[ResultFile] | None = None) -> OperatorLineage:
-    """Describe files as OpenLineage's datasets.
+    """Describe files as OpenLineage datasets.
 
-    :param results: what VOD tasks produced.
-    :param files: those of their files that count; None for all that were made.
+    :param results: the results of VOD tasks.
+    :param files: the subset of their files to report as outputs; None for all good files.
     :return: the files as outputs; as inputs the media files that the tasks read, as far as the results name them.
     """
     from airflow.providers.common.compat.openlineage.facet import Dataset
@@ -36,7 +36,7 @@ def lineage_of(results: Sequence[TaskResult], files: Iterable[ResultFile] | None
 
     made = [file for result in results for file in result.files]
     good = [file for file in made if file.error_code == 0] if files is None else files
-    # The media file of an event is one that the task made, or else one that it read.
+    # The media file of an event is either one that the task made or one that it read.
     read = {result.file_id for result in results} - {file.file_id for file in made} - {None}
     return OperatorLineage(
         inputs=[Dataset(namespace=NAMESPACE, name=file_id) for file_id in sorted(map(str, read))],
@@ -57,7 +57,7 @@ def _dataset(file: ResultFile) -> Dataset | None:
 
 
 def _place(url: str | None) -> tuple[str, str] | None:
-    """Take a URL apart into namespace and name; None where it is none of the web."""
+    """Split a URL into namespace and name; None if it is not an HTTP URL with a path."""
     try:
         parts = urlsplit(url or "")
         host, port = parts.hostname, parts.port

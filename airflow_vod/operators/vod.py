@@ -1,6 +1,6 @@
-"""Operators that hand on what VOD tasks produced.
+"""Operators that pass on the results of VOD tasks.
 
-Invariant: what goes into XCom was checked: a list of URLs holds URLs, none missing and none of another type than asked for.
+Invariant: everything pushed to XCom was validated: a list of URLs has one URL for each chosen file, and no other types.
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ if TYPE_CHECKING:
 
 
 class VodFileUrlsOperator(BaseOperator):
-    """Hands the URLs of the files that VOD tasks made on to downstream tasks.
+    """Passes the URLs of files made by VOD tasks to downstream tasks.
 
-    Returns a list of URLs, ready for ``.expand(url=operator.output)``, and pushes besides, in the same order: ``files`` (a
+    Returns a list of URLs, ready for ``.expand(url=operator.output)``, and also pushes, in the same order: ``files`` (a
     list of dictionaries as in the result), ``file_ids``, and ``urls_by_type`` (file type to list of URLs).
 
-    :param result: what a VOD sensor returned: a result, or a list of results. Templated; usually ``sensor.output``.
-    :param vod_task_id: instead of `result`: the id of a task whose event is in the inbox already, or a list of ids. Templated.
-    :param file_types: take files of these types alone, such as ``["mp4"]``; upper and lower case are the same. Templated.
+    :param result: the return value of a VOD sensor: a result, or a list of results. Templated; usually ``sensor.output``.
+    :param vod_task_id: instead of `result`: the id of a task whose event is already in the inbox, or a list of ids. Templated.
+    :param file_types: only files of these types, such as ``["mp4"]``; case-insensitive. Templated.
     :param vod_conn_id: Airflow connection to the VOD application; used with `vod_task_id`, and to link to the right console.
-    :param sub_app_id: another application of the same account than the connection's; used with `vod_task_id` only.
+    :param sub_app_id: overrides the connection's application with another one of the same account; used only with
+        `vod_task_id`.
     """
 
     template_fields: Sequence[str] = ("result", "vod_task_id", "file_types", "vod_conn_id", "sub_app_id")
@@ -58,14 +59,20 @@ class VodFileUrlsOperator(BaseOperator):
         self.sub_app_id = sub_app_id
 
     _read: Sequence[TaskResult] = ()
-    _handed_on: Sequence[ResultFile] = ()
+    _chosen_files: Sequence[ResultFile] = ()
 
     def execute(self, context: Context) -> list[str]:
-        """Check the results and push what downstream tasks need."""
+        """Validate the results, push the lists and return the URLs.
+
+        :param context: the context of the task.
+        :return: the URLs of the chosen files, in VOD's order.
+        :raises ResultError: there is no such file, one has no URL, or `result` is not a result.
+        :raises VodSettingsError: not exactly one of `result` and `vod_task_id` is given.
+        """
         self._read = self._results()
         files = self._chosen([file for result in self._read for file in result.files if file.error_code == 0])
         urls = [_url(file) for file in files]
-        self._handed_on = files
+        self._chosen_files = files
         by_type: dict[str, list[str]] = {}
         for file, url in zip(files, urls, strict=True):
             by_type.setdefault(file.type or "", []).append(url)
@@ -73,14 +80,17 @@ class VodFileUrlsOperator(BaseOperator):
         ti.xcom_push(key="files", value=[file.to_dict() for file in files])
         ti.xcom_push(key="file_ids", value=[file.file_id for file in files])
         ti.xcom_push(key="urls_by_type", value=by_type)
-        self.log.info("Handing on %d URLs: %s", len(urls), {name: len(of) for name, of in by_type.items()})
+        self.log.info("Returning %d URLs: %s", len(urls), {name: len(of) for name, of in by_type.items()})
         return urls
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage:
-        """Tell OpenLineage the files that were handed on; its provider calls this."""
+        """Report the files to OpenLineage, whose provider calls this.
+
+        :param task_instance: not used.
+        """
         from airflow_vod.operators.lineage import lineage_of
 
-        return lineage_of(self._read, self._handed_on)
+        return lineage_of(self._read, self._chosen_files)
 
     @cached_property
     def _hook(self) -> VodHook:
@@ -88,11 +98,11 @@ class VodFileUrlsOperator(BaseOperator):
 
     @cached_property
     def vod_settings(self) -> VodSettings:
-        """The settings of the application, as the connection has them."""
+        """The settings of the application, read from the connection."""
         return self._hook.get_settings()
 
     def event_page_query(self) -> dict[str, str]:
-        """Tell what to look for on the page "VOD events": the VOD task whose files these are, of several the first."""
+        """Return the search for the page "VOD events": the (first) VOD task whose files these are."""
         about = next((result.vod_task_id or result.file_id for result in self._read), None)
         return {"search": about or (self.vod_task_id if isinstance(self.vod_task_id, str) else "")}
 
@@ -112,7 +122,7 @@ class VodFileUrlsOperator(BaseOperator):
         several = not isinstance(self.result, (str, bytes, dict)) and hasattr(self.result, "__iter__")
         results = [TaskResult.from_dict(value) for value in (self.result if several else [self.result])]
         if not results:
-            raise ResultError("result is an empty list: there is no file to hand on.")
+            raise ResultError("result is an empty list: there are no files to pass on.")
         return results
 
     def _from_inbox(self, vod_task_id: str) -> TaskResult:
@@ -135,10 +145,12 @@ class VodFileUrlsOperator(BaseOperator):
             wanted = {name.lower().lstrip(".") for name in names}
             chosen = [file for file in files if (file.type or "").lower() in wanted]
         if not chosen:
-            made = ", ".join(sorted({file.type or "unknown" for file in files})) or "none"
+            made = ", ".join(sorted({file.type or "unknown" for file in files}))
+            if not made:
+                raise ResultError("The VOD task made no file.")
             raise ResultError(
-                f"The VOD task made no file of the types {self.file_types!r}; made were: {made}. "
-                "Change file_types, or leave it out for all files."
+                f"The VOD task made no file of the types {self.file_types!r}, only of: {made}. "
+                "Change file_types, or omit it for all files."
             )
         return chosen
 
@@ -147,6 +159,6 @@ def _url(file: ResultFile) -> str:
     if not file.url:
         raise ResultError(
             f"File {file.file_id} of type {file.type} has no URL in VOD's event. "
-            "Ask for it with DescribeMediaInfos, or leave this type out of file_types."
+            "Get it with DescribeMediaInfos, or remove this type from file_types."
         )
     return file.url

@@ -1,7 +1,7 @@
 """The plugin that Airflow discovers (entry point ``airflow.plugins``).
 
-Invariant: every process of Airflow loads this module, but only the API server asks for the web application, so only there
-is it made.
+Invariant: every process of Airflow loads this module, but only the API server reads `fastapi_apps`, so the web application is
+created only there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from airflow_vod.hooks.paths import URL_PREFIX, base_path
 
 
 class TencentVodPlugin(AirflowPlugin):
-    """Callbacks and the page "VOD events", on Airflow 3.1 and newer."""
+    """The callback receiver and the page "VOD events", on Airflow 3.1 and newer."""
 
     name = "tencent_vod"
     external_views = [
@@ -33,8 +33,8 @@ class TencentVodPlugin(AirflowPlugin):
         """The web application."""
         from airflow_vod.web.app import create_app
 
-        # Under load Python's garbage collector looks through all of Airflow every few seconds, which holds up everybody for
-        # a quarter of a second and more. What is there when callbacks begin to come stays anyway; this leaves it out from
-        # then on, as Airflow does before it forks. A server that gets no callbacks is left as it is.
+        # Under load, Python's garbage collector scans all of Airflow's objects every few seconds, which blocks the process for
+        # a quarter of a second or more. Objects that exist at the first callback stay anyway, so they are excluded from then
+        # on, as Airflow itself does before forking. A server without callbacks is not affected.
         app = create_app(on_first_callback=gc.freeze)
         return [{"name": "Tencent Cloud VOD", "app": app, "url_prefix": URL_PREFIX}]

@@ -1,1 +1,1 @@
-"""What `MessageQueueTrigger` of the common messaging provider finds by its scheme."""
+"""Message queues for `MessageQueueTrigger` of the common messaging provider."""

@@ -1,6 +1,6 @@
 """VOD as a message queue: ``MessageQueueTrigger(scheme="tencent-vod", …)``.
 
-Invariant: the scheme gives the very trigger of `airflow_vod.triggers.vod_event`; with the same arguments, the same watcher.
+Invariant: the scheme creates the trigger of `airflow_vod.triggers.vod_event` itself, so equal arguments mean the same watcher.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ try:
     from airflow.providers.common.messaging.providers.base_provider import BaseMessageQueueProvider
 except ImportError as error:
     raise AirflowOptionalProviderFeatureException(
-        "The scheme tencent-vod needs the distribution apache-airflow-providers-common-messaging."
+        "The scheme tencent-vod requires the distribution apache-airflow-providers-common-messaging."
     ) from error
 
 if TYPE_CHECKING:
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class VodMessageQueueProvider(BaseMessageQueueProvider):
-    """Makes triggers for the scheme ``tencent-vod``; their arguments are those of `VodEventTrigger`."""
+    """Creates triggers for the scheme ``tencent-vod``; their arguments are those of `VodEventTrigger`."""
 
     scheme = "tencent-vod"
 
     def trigger_class(self) -> type[BaseEventTrigger]:
-        """Answer `VodEventTrigger`."""
+        """Return `VodEventTrigger`."""
         from airflow_vod.triggers.vod_event import VodEventTrigger
 
         return VodEventTrigger

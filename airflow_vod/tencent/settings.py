@@ -1,14 +1,14 @@
-"""What it takes to reach one VOD application: credentials, SubAppId, endpoint.
+"""Settings for one VOD application: credentials, SubAppId, endpoint.
 
-Invariant: settings that exist are usable as they are written. Every check happens when they are made, and the text form
-of settings holds no secret, so they can be logged.
+Invariant: every field is validated on construction, so existing settings are well-formed. Their ``repr`` contains no secret,
+so they can be logged.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from airflow_vod.exceptions import VodSettingsError
 
@@ -25,28 +25,28 @@ _CALLBACK_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,128}")
 
 @dataclass(frozen=True, slots=True)
 class VodSettings:
-    """Settings of one VOD application, checked.
+    """Validated settings for one VOD application.
 
     :param secret_id: SecretId of the API key; None leaves credentials to the SDK's default chain (environment variables,
         ``~/.tencentcloud/credentials``, the role of the CVM or of the TKE pod).
     :param secret_key: SecretKey of the API key.
     :param token: session token of temporary credentials.
     :param role_arn: CAM role to assume with the API key, ``qcs::cam::uin/…:roleName/…``.
-    :param role_session_name: name of the assumed session, seen in Tencent Cloud's audit log.
-    :param sub_app_id: id of the VOD application. Accounts opened on or after 2023-12-25 must give it, even for the default
-        application (VOD API 2018-07-17, common to all actions); older accounts reach their primary application without it.
-    :param region: value of ``X-TC-Region``; VOD needs none.
-    :param endpoint: where the API is, ``host``, ``host:port`` or ``scheme://host:port``.
-    :param proxy: HTTP proxy, ``http://user:password@host:port``; None follows ``HTTPS_PROXY`` and ``NO_PROXY``.
-    :param verify: check TLS certificates against the bundled authorities (True), against this CA file (a path), or not at
+    :param role_session_name: name of the assumed session, as shown in Tencent Cloud's audit log.
+    :param sub_app_id: id of the VOD application. Required for accounts opened on or after 2023-12-25, even for the default
+        application (VOD API 2018-07-17, common to all actions); without it, older accounts use their primary application.
+    :param region: value of ``X-TC-Region``; not required by VOD.
+    :param endpoint: address of the API: ``host``, ``host:port`` or ``scheme://host:port``.
+    :param proxy: HTTP proxy, ``http://user:password@host:port``; None uses ``HTTPS_PROXY`` and ``NO_PROXY``.
+    :param verify: verify TLS certificates against the bundled authorities (True), against a CA bundle (its path), or not at
         all (False).
-    :param confirm_policy: ``all`` confirms every event once it is in the inbox; ``awaited`` confirms only events that
-        somebody here waits for and leaves the others in the queue, for its other consumers.
+    :param confirm_policy: ``all`` confirms every event once it is stored in the inbox; ``awaited`` confirms only events that
+        a task here waits for, and leaves all others in the queue for its other consumers.
     :param callback_sign_key: the application's ``SignKey``, with which VOD signs callbacks: 1 to 32 letters and digits (VOD API,
         ModifyEventConfig).
-    :param callback_token: a secret at the end of the callback URL, for applications without SignKey: 16 to 128 of the
-        characters that need no escaping in a URL.
-    :raises VodSettingsError: for a value that cannot work; the message names field, value and remedy.
+    :param callback_token: a secret at the end of the callback URL, for applications without a SignKey: 16 to 128 letters,
+        digits, ``-`` and ``_``.
+    :raises VodSettingsError: a value is not valid; the message names the field, its value unless secret, and the remedy.
     """
 
     secret_id: str | None = None
@@ -64,7 +64,29 @@ class VodSettings:
     callback_token: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        """Check every field."""
+        """Validate every field."""
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if str(each.type).startswith("str") and not isinstance(value, (str, type(None))):
+                raise VodSettingsError(f"{each.name} must be text, not a value of type {type(value).__name__}.")
+        self._check_credentials()
+        self._check_endpoint()
+        if self.sub_app_id is not None and (type(self.sub_app_id) is not int or not 0 < self.sub_app_id < 2**63):
+            raise VodSettingsError(
+                f"sub_app_id must be a positive whole number such as 1500012345, not {self.sub_app_id!r}. "
+                "The VOD console lists it under application management."
+            )
+        if self.confirm_policy not in CONFIRM_POLICIES:
+            raise VodSettingsError(f"confirm_policy must be one of {CONFIRM_POLICIES}, not {self.confirm_policy!r}.")
+        if self.callback_sign_key is not None and not _SIGN_KEY.fullmatch(self.callback_sign_key):
+            raise VodSettingsError("callback_sign_key must be 1 to 32 letters and digits, like VOD's SignKey.")
+        if self.callback_token is not None and not _CALLBACK_TOKEN.fullmatch(self.callback_token):
+            raise VodSettingsError(
+                "callback_token must be 16 to 128 letters, digits, - and _: it is the only protection against forged events. "
+                "Generate one with `openssl rand -hex 24`."
+            )
+
+    def _check_credentials(self) -> None:
         if bool(self.secret_id) != bool(self.secret_key):
             missing, given = ("SecretKey", "SecretId") if self.secret_id else ("SecretId", "SecretKey")
             raise VodSettingsError(
@@ -77,49 +99,37 @@ class VodSettings:
         for name in ("token", "role_arn"):
             if getattr(self, name) and not self.secret_id:
                 raise VodSettingsError(f"{name} is given without an API key. Give SecretId and SecretKey too.")
-        if self.sub_app_id is not None and (type(self.sub_app_id) is not int or not 0 < self.sub_app_id < 2**63):
-            raise VodSettingsError(
-                f"sub_app_id must be a positive whole number such as 1500012345, not {self.sub_app_id!r}. "
-                "The VOD console lists it under application management."
-            )
-        if self.confirm_policy not in CONFIRM_POLICIES:
-            raise VodSettingsError(f"confirm_policy must be one of {CONFIRM_POLICIES}, not {self.confirm_policy!r}.")
-        if not isinstance(self.verify, (bool, str)):
-            raise VodSettingsError(f"verify must be true, false or the path of a CA file, not {self.verify!r}.")
-        if self.proxy is not None and not _PROXY.match(self.proxy):  # not shown: it may hold a password
-            raise VodSettingsError("proxy must be http://host:port or https://host:port, possibly with user:password@.")
-        if not _is_word(self.callback_sign_key, _SIGN_KEY):
-            raise VodSettingsError("callback_sign_key must be 1 to 32 letters and digits, as VOD's SignKey is.")
-        if not _is_word(self.callback_token, _CALLBACK_TOKEN):
-            raise VodSettingsError(
-                "callback_token must be 16 to 128 letters, digits, - and _: it is all that keeps others from sending events. "
-                "`openssl rand -hex 24` makes a good one."
-            )
+
+    def _check_endpoint(self) -> None:
         match = _ENDPOINT.fullmatch(self.endpoint)
         if match is None or match["scheme"] not in (None, "http", "https"):
             raise VodSettingsError(
                 f"endpoint must be host, host:port or http(s)://host:port, not {self.endpoint!r}. "
                 f"Leave it empty for {DEFAULT_ENDPOINT}."
             )
+        if not isinstance(self.verify, (bool, str)):
+            raise VodSettingsError(f"verify must be true, false or the path of a CA file, not {self.verify!r}.")
+        if self.proxy is not None and not _PROXY.match(self.proxy):  # not shown: it may hold a password
+            raise VodSettingsError("proxy must be http://host:port or https://host:port, possibly with user:password@.")
 
     @property
     def scheme(self) -> str:
-        """``https``, unless the endpoint says ``http``."""
+        """``https``, unless the endpoint specifies ``http``."""
         return "http" if self.endpoint.lower().startswith("http://") else "https"
 
     @property
     def host(self) -> str:
-        """Host of the endpoint, with its port where it names one."""
+        """Host of the endpoint, with its port if it has one."""
         return self.endpoint.partition("://")[2].rstrip("/") or self.endpoint.rstrip("/")
 
     @property
     def takes_callbacks(self) -> bool:
-        """Whether the callback receiver can tell VOD's callbacks for this connection from others."""
+        """Whether callbacks for this connection can be authenticated."""
         return bool(self.callback_sign_key or self.callback_token)
 
     @property
     def account(self) -> str:
-        """A short name for the credentials, from which they cannot be recovered."""
+        """A short, irreversible name for the credentials."""
         identity = f"{self.secret_id}\0{self.role_arn or ''}" if self.secret_id else "default credential chain"
         return hashlib.sha256(identity.encode()).hexdigest()[:12]
 
@@ -127,15 +137,11 @@ class VodSettings:
     def queue(self) -> str:
         """The stable name of this application's event queue.
 
-        VOD keeps one queue per application. SubAppIds are unique across Tencent Cloud and its regional endpoints lead to the
-        same service, so the id alone names the queue; any other host (an emulator) is part of the name. Without a SubAppId
-        the account names it.
+        VOD keeps one queue per application. SubAppIds are unique across Tencent Cloud, and its regional endpoints lead to
+        the same service, so the id alone names the queue; any other host (an emulator) is part of the name. Without a
+        SubAppId, the queue is named after the account.
         """
         application = str(self.sub_app_id) if self.sub_app_id else f"primary-{self.account}"
         if self.host.partition(":")[0].endswith(".tencentcloudapi.com"):
             return application
         return f"{self.host}/{application}"
-
-
-def _is_word(value: object, pattern: re.Pattern[str]) -> bool:
-    return value is None or (isinstance(value, str) and pattern.fullmatch(value) is not None)

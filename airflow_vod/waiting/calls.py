@@ -1,12 +1,14 @@
-"""Calls from the threads of a watch into the event loops of its waiters.
+"""Between the event loops of waiters and the threads of their watch: calls in one direction, a signal in the other.
 
-Invariant: no loop is held up by many calls at once; between two batches it gets to do other things.
+Invariants: no loop is held up by many calls at once; between two batches it gets to do other things. A signal that is sent
+is never lost, and sending one takes no lock, so that it may be sent wherever the garbage collector runs.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import queue
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -34,3 +36,29 @@ def _make_calls(loop: asyncio.AbstractEventLoop, calls: Sequence[Callable[[], No
         call()
     if len(calls) > BATCH:
         loop.call_soon(_make_calls, loop, calls[BATCH:])
+
+
+class Signal:
+    """Wakes one thread; several that are sent while it is busy are one."""
+
+    def __init__(self) -> None:
+        self._sent: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def send(self) -> None:
+        """Wake the thread that waits, or let its next `wait` return at once; from any thread."""
+        self._sent.put(None)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for a signal.
+
+        :param seconds: how long at the most.
+        :return: whether there was one since the last call.
+        """
+        try:
+            self._sent.get(timeout=max(seconds, 0.0))
+        except queue.Empty:
+            return False
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._sent.get_nowait()
+        return True

@@ -10,7 +10,6 @@ import atexit
 import contextlib
 import functools
 import logging
-import queue
 import threading
 import time
 from collections.abc import Callable
@@ -69,9 +68,7 @@ class Watch:
         self._added: list[Waiter] = []  # not yet looked up
         self._lookout = Lookout(inbox, self.queue, self._index, self._lock)
         self._listing = Listing(inbox, self.queue, self._index, self._lock)
-        self._signals: queue.SimpleQueue[None] = (
-            queue.SimpleQueue()
-        )  # may be put into wherever the garbage collector runs
+        self._signal = Signal()
         self._ending = threading.Event()
         self._failure: BaseException | None = None
         self._news = False  # something may have been committed
@@ -105,14 +102,14 @@ class Watch:
             self._index.add(waiter)
             self._added.append(waiter)
             self._listing.note([waiter])
-        self._signals.put(None)
+        self._signal.send()
         return True
 
     def discard(self, waiter: Waiter) -> None:
         """Forget a waiter that was added, whether or not it got what it waited for; harmless when it is forgotten already."""
         with self._lock:
             self._forget([waiter])
-        self._signals.put(None)
+        self._signal.send()
 
     def _forget(self, waiters: list[Waiter]) -> None:
         self._listing.note([waiter for waiter in waiters if self._index.discard(waiter)])
@@ -128,7 +125,7 @@ class Watch:
     def end(self) -> None:
         """End this watch now, for the end of a program; waiters that are left fail."""
         self._ending.set()
-        self._signals.put(None)
+        self._signal.send()
 
     def end_if_unneeded(self) -> bool:
         """End this watch unless somebody waits.
@@ -206,11 +203,11 @@ class Watch:
     def _fail(self, error: BaseException | None) -> None:
         if error is not None:
             self._failure = error
-            self._signals.put(None)
+            self._signal.send()
 
     def _note_news(self) -> None:
         self._news = True
-        self._signals.put(None)
+        self._signal.send()
 
     def _passes_by(self) -> bool:
         """Say whether this process may end with the next event: whoever waits alone, on a worker, is done then."""
@@ -236,7 +233,8 @@ class Watch:
         self._look_again_at = now + LOOK_AGAIN
         due = dict.fromkeys(steps, now)
         while self._failure is None and not self._ending.is_set() and threading.main_thread().is_alive():
-            woken = self._wait(min(due.values()) - time.monotonic())
+            # For a second at most: the end of the main thread sends no signal.
+            woken = self._signal.wait(min(min(due.values()) - time.monotonic(), _TICK))
             now = time.monotonic()
             try:
                 for step in steps:
@@ -246,20 +244,6 @@ class Watch:
             except InboxUnavailableError as error:
                 self._note_outage(error)
                 self._ending.wait(_TICK)
-
-    def _wait(self, seconds: float) -> bool:
-        """Wait for a signal, for a second at most: the end of the main thread sends none.
-
-        :return: whether there was one.
-        """
-        try:
-            self._signals.get(timeout=min(max(seconds, 0.0), _TICK))
-        except queue.Empty:
-            return False
-        with contextlib.suppress(queue.Empty):
-            while True:  # all that came meanwhile are one
-                self._signals.get_nowait()
-        return True
 
     def _note_outage(self, error: InboxUnavailableError | None) -> None:
         """Say once that the inbox does not answer, and once that it does again; then look for all who wait."""

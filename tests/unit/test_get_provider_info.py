@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
 import json
+import re
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -12,14 +14,15 @@ from typing import Any
 import airflow
 import jsonschema
 import pytest
-from airflow.sdk import BaseOperator, BaseOperatorLink, BaseSensorOperator
+from airflow.sdk import BaseOperator, BaseOperatorLink, BaseSensorOperator, Connection
 from airflow.triggers.base import BaseTrigger
 
-from airflow_vod.get_provider_info import get_provider_info
+from airflow_vod.get_provider_info import EXTRA_FIELDS, get_provider_info
 from airflow_vod.hooks import config
 from airflow_vod.hooks import vod as hooks
 from airflow_vod.hooks.vod import VodHook
 from airflow_vod.links import vod as links
+from airflow_vod.tencent.settings import CONFIRM_POLICIES, VodSettings
 
 INFO = get_provider_info()
 [CONNECTION] = INFO["connection-types"]
@@ -85,13 +88,34 @@ def test_the_connection_is_the_hook_s() -> None:
     assert (CONNECTION["connection-type"], CONNECTION["hook-name"]) == (VodHook.conn_type, VodHook.hook_name)
 
 
-def test_the_form_has_every_field() -> None:
-    """The form offers exactly the extra fields that the hook accepts; what is secret is shown as a password."""
+def test_everything_names_the_same_fields() -> None:
+    """Form, settings and README have the extra fields of the table, and no others."""
+    login_password_host = {"secret_id", "secret_key", "endpoint"}
+    assert CONNECTION["conn-fields"] is EXTRA_FIELDS
+    assert {field.name for field in dataclasses.fields(VodSettings)} - login_password_host == set(EXTRA_FIELDS)
+    _, _, section = (ROOT / "README.md").read_text().partition("### Connection")
+    names = [cell for row in section.partition("```")[0].splitlines() for cell in row.split("|")[1:2]]
+    assert set(re.findall(r"`(\w+)`", "".join(names))) == set(EXTRA_FIELDS)
+
+
+@pytest.mark.parametrize("name", EXTRA_FIELDS)
+def test_the_hook_takes_every_field(name: str) -> None:
+    """A value under the name of a field in a connection's extra is the settings' value."""
+    values = {"sub_app_id": 7, "confirm_policy": "awaited", "proxy": "http://host:1", "verify": "/ca.pem"}
+    value = values.get(name, "sixteen0letters0and0more")
+    connection = Connection(conn_id="c", login="AKID", password="key", extra=json.dumps({name: value}))
+    assert getattr(hooks.settings_of(connection, connection.extra_dejson), name) == value
+
+
+def test_the_form_of_the_fields() -> None:
+    """Secrets are shown as passwords, each field is explained, and choices and defaults are those of the settings."""
     fields = CONNECTION["conn-fields"]
-    assert set(fields) == hooks._EXTRA_FIELDS
     secret = {name for name, field in fields.items() if field["schema"].get("format") == "password"}
-    assert secret == {"token", "proxy", "callback_sign_key", "callback_token"}
+    assert secret == {field.name for field in dataclasses.fields(VodSettings) if not field.repr} - {"secret_key"}
     assert all(field["label"] and field["description"] for field in fields.values())
+    policy = fields["confirm_policy"]["schema"]
+    assert (tuple(policy["enum"]), policy["default"]) == (CONFIRM_POLICIES, VodSettings().confirm_policy)
+    assert CONNECTION["ui-field-behaviour"]["placeholders"]["host"] == VodSettings().endpoint
 
 
 def test_every_option_that_is_read_is_declared() -> None:

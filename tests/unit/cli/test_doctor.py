@@ -1,4 +1,4 @@
-"""The doctor says what will arrive and what will not, changes nothing unasked, and shows no secret."""
+"""The doctor reports which events will arrive, changes nothing without --fix, and shows no secret."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airflow_vod import cli
-from airflow_vod.cli.doctor import Finding, _can_be_reached, callback_url, examine
+from airflow_vod.cli.doctor import CheckResult, _can_be_reached, callback_url, examine
 from airflow_vod.emulator import Emulator, EmulatorOptions
 from airflow_vod.tencent.settings import VodSettings
 from tests.airflow_fixtures import INBOX_OPTION
@@ -36,64 +36,64 @@ def connect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         each.stop()
 
 
-def wrong(findings: list[Finding]) -> list[str]:
-    """What keeps events from arriving."""
-    return [finding.text for finding in findings if finding.level == "wrong"]
+def errors(results: list[CheckResult]) -> list[str]:
+    """The texts of what prevents events from arriving."""
+    return [result.text for result in results if result.level == "error"]
 
 
 def test_a_queue_that_is_right(connect: Callable[..., Emulator]) -> None:
-    """Without secrets for callbacks, PULL is right; the events that no switch lets through are named."""
+    """Without secrets for callbacks, PULL is intended; events that no switch enables are named."""
     vod = connect()
-    findings = examine("vod_default")
-    assert wrong(findings) == []
-    texts = "\n".join(finding.text for finding in findings)
+    results = examine("vod_default")
+    assert errors(results) == []
+    texts = "\n".join(result.text for result in results)
     for event_type in ("NewFileUpload", "FileDeleted", "PersistenceComplete", "ConcatComplete"):
         assert event_type in texts
     assert vod.calls.count("ModifyEventConfig") == 0
 
 
-def test_it_changes_nothing_unasked(connect: Callable[..., Emulator]) -> None:
-    """What is wrong is told with the remedy; only --fix sets it, and then it is right."""
+def test_it_changes_nothing_without_fix(connect: Callable[..., Emulator]) -> None:
+    """Errors are shown with the remedy; only --fix changes settings, and afterwards there are no errors."""
     vod = connect("PULL", callback_sign_key=KEY)
-    problems = wrong(examine("vod_default", base_url=BASE))
+    problems = errors(examine("vod_default", base_url=BASE))
     assert len(problems) == 2
     assert all("--fix" in problem for problem in problems)
     assert vod.calls.count("ModifyEventConfig") == 0
-    assert wrong(examine("vod_default", base_url=BASE, fix=True)) == []
+    assert errors(examine("vod_default", base_url=BASE, fix=True)) == []
     config = vod.api.application(SUB_APP_ID).config
     assert (config.mode, config.notification_url) == ("PUSH", f"{BASE}/tencent-vod/callbacks/vod_default")
     assert config.sign_key == KEY
-    assert wrong(examine("vod_default", base_url=BASE)) == []
+    assert errors(examine("vod_default", base_url=BASE)) == []
 
 
 def test_back_to_the_queue(connect: Callable[..., Emulator]) -> None:
-    """The mode that is asked for wins over what the connection suggests."""
+    """The mode given overrides the one that the connection implies."""
     vod = connect("PUSH", callback_sign_key=KEY)
-    assert wrong(examine("vod_default", mode="PULL"))
-    assert wrong(examine("vod_default", mode="PULL", fix=True)) == []
+    assert errors(examine("vod_default", mode="PULL"))
+    assert errors(examine("vod_default", mode="PULL", fix=True)) == []
     assert vod.api.application(SUB_APP_ID).config.mode == "PULL"
 
 
 def test_push_without_a_secret(connect: Callable[..., Emulator]) -> None:
-    """Callbacks to a connection without secret would all be refused, so that is not set up."""
+    """Callbacks to a connection without a secret would all be rejected, so PUSH is not set up."""
     vod = connect("PULL")
-    assert "callback_sign_key" in wrong(examine("vod_default", mode="PUSH", fix=True))[0]
+    assert "callback_sign_key" in errors(examine("vod_default", mode="PUSH", fix=True))[0]
     assert vod.api.application(SUB_APP_ID).config.mode == "PULL"
 
 
 def test_a_url_that_cannot_work(connect: Callable[..., Emulator]) -> None:
-    """Plain HTTP is warned of; an address that leads nowhere from outside is wrong, and is not set."""
+    """Plain HTTP is a warning; an address that cannot be reached from outside is an error, and is not set."""
     vod = connect("PULL", callback_sign_key=KEY)
     warnings = [each.text for each in examine("vod_default", base_url="http://airflow.test") if each.level == "warning"]
     assert "not https" in warnings[0]
-    problems = wrong(examine("vod_default", base_url="airflow.example.com", fix=True))
+    problems = errors(examine("vod_default", base_url="airflow.example.com", fix=True))
     assert "Nothing was changed: VOD cannot reach" in problems[0]
     assert vod.api.application(SUB_APP_ID).config.mode == "PULL"
 
 
 @pytest.mark.parametrize("url", ["http://localhost:8080/x", "https://127.0.0.1/x", "https://[::1]/x", "airflow/x", ""])
 def test_where_vod_cannot_go(url: str) -> None:
-    """An address of this machine is no address for VOD, unless VOD is the emulator on this machine."""
+    """VOD cannot reach an address of this machine, unless it is the emulator on this machine."""
     assert not _can_be_reached(url, VodSettings("AKID", "key", sub_app_id=1))
     local = _can_be_reached(url, VodSettings("AKID", "key", sub_app_id=1, endpoint="http://127.0.0.1:9900"))
     assert local == url.startswith("http")
@@ -101,7 +101,7 @@ def test_where_vod_cannot_go(url: str) -> None:
 
 
 def test_no_secret_is_printed(connect: Callable[..., Emulator], capsys: pytest.CaptureFixture[str]) -> None:
-    """Neither key nor token nor secret key is in what is printed, in either form, right or wrong."""
+    """Neither key nor token nor secret key is printed, as text or JSON, with or without errors."""
     vod = connect("PULL", callback_sign_key=KEY, callback_token=TOKEN)
     words = ["doctor", "--base-url", BASE]
     assert [cli.main(words), cli.main([*words, "--json"]), cli.main([*words, "--fix"]), cli.main(words)] == [1, 1, 0, 0]
@@ -115,17 +115,17 @@ def test_no_secret_is_printed(connect: Callable[..., Emulator], capsys: pytest.C
 def test_what_cannot_be_examined(
     connect: Callable[..., Emulator], monkeypatch: pytest.MonkeyPatch, airflow_db: None
 ) -> None:
-    """A connection that is not there, wrong credentials and an inbox that cannot be opened are told."""
+    """A missing connection, wrong credentials and an inbox that cannot be opened are errors."""
     vod = connect()
-    assert "no_such" in wrong(examine("no_such"))[0]
+    assert "no_such" in errors(examine("no_such"))[0]
     connection = json.loads(vod.airflow_connection(SUB_APP_ID)) | {"password": "wrong"}
     monkeypatch.setenv("AIRFLOW_CONN_VOD_DEFAULT", json.dumps(connection))
     monkeypatch.setenv(INBOX_OPTION, "nonsense")
-    assert len(wrong(examine("vod_default"))) == 2
+    assert len(errors(examine("vod_default"))) == 2
 
 
 def test_the_url() -> None:
-    """The token, where there is one, is the end of it; a base with a path is kept."""
+    """The token, if there is one, ends the URL; a base with a path is kept."""
     signed, token = VodSettings(callback_sign_key=KEY), VodSettings(callback_token=TOKEN)
     assert callback_url("c", signed, f"{BASE}/airflow/") == f"{BASE}/airflow/tencent-vod/callbacks/c"
     assert callback_url("c", token, BASE) == f"{BASE}/tencent-vod/callbacks/c/{TOKEN}"

@@ -31,7 +31,7 @@ def test_a_wrong_key_shows_at_once(vod: Vod, capsys: pytest.CaptureFixture[str])
 
 
 def test_a_permission_that_is_missing_is_none_of_its_business(vod: Vod) -> None:
-    """Who may pull but not ask for the mode relays until it is told to stop."""
+    """A key that may pull but not read the mode relays until it is interrupted."""
     vod.emulator.faults.script({"DescribeEventConfig": ["unauthorized"] * 9})
     vod.publish_concat("Concat-1")
 

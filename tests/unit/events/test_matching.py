@@ -104,7 +104,7 @@ def test_what_does_not_count(event: VodEvent, match: dict[str, Any]) -> None:
 
 
 def header_of(event: VodEvent) -> EventHeader:
-    """What the inbox tells of an event without its body."""
+    """The fields of an event that the inbox returns without its body."""
     return EventHeader(1, event.vod_task_id, event.event_type, event.finished, event.file_id)
 
 
@@ -119,7 +119,7 @@ def test_headers_keep_out_what_cannot_count() -> None:
 @pytest.mark.parametrize(
     ("event_type", "match", "words"),
     [
-        ([], None, "no event could count"),
+        ([], None, "no event could match"),
         (7, None, "event_type is 7"),
         ("", None, "names such as NewFileUpload"),
         ("None", None, "names such as NewFileUpload"),
@@ -183,7 +183,7 @@ def test_points_in_time(since: Any) -> None:
     "since", ["", "None", None, True, -1, 1e12, "tomorrow", [], float("nan"), "20260101000000000"], ids=repr
 )
 def test_what_is_no_point_in_time(since: Any) -> None:
-    """What is none is refused, milliseconds too."""
+    """Anything that is not a time is rejected, milliseconds included."""
     with pytest.raises(VodSettingsError, match="since is"):
         seconds_of(since)
 
@@ -199,7 +199,7 @@ def stored(tmp_path: Path) -> StoredEvent:
     return found
 
 
-def test_an_event_is_told(stored: StoredEvent) -> None:
+def test_an_event_as_dictionary(stored: StoredEvent) -> None:
     """Who waited gets the event under stable keys, as plain JSON, and the result of a finished VOD task."""
     event = event_to_dict(stored)
     assert json.loads(json.dumps(event)) == event
@@ -218,8 +218,8 @@ def test_an_event_is_told(stored: StoredEvent) -> None:
     assert event_to_small_dict(stored) == event
 
 
-def test_a_large_event_is_told_briefly(tmp_path: Path) -> None:
-    """What would be large leaves out its payload; whoever needs it finds it in the inbox."""
+def test_a_large_event_as_dictionary(tmp_path: Path) -> None:
+    """A large event omits its payload, which stays available in the inbox."""
     large = parse_event({"EventType": "FileDeleted", "FileDeleteEvent": {"FileIdSet": [str(n) for n in range(5000)]}})
     store = InboxStore.open(f"sqlite:///{tmp_path / 'inbox.db'}")
     store.receive("queue", [large], "pull")
@@ -236,7 +236,7 @@ def test_a_large_event_is_told_briefly(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_read_does_not_count(stored: StoredEvent) -> None:
-    """An event that an older version could read and this one cannot holds nobody up."""
+    """An event that only an older version could parse does not block others."""
     assert takes(EventMatch.of(), stored)
     assert not takes(EventMatch.of(), replace(stored, text='"no event"'))
 

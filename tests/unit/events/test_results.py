@@ -106,7 +106,7 @@ def test_edit_media_succeeds():
 
 
 def test_edit_media_that_failed_has_no_good_file():
-    """What a failed task left behind is told together with the error, and does not make it a partial success."""
+    """What a failed task left behind is reported together with the error and does not make it a partial success."""
     output = {"FileType": "mp4", "FileUrl": "http://example.com/a.mp4", "FileId": "5"}
     result = result_of(edit_media(ErrCode=70000, Output=output))
     assert result.outcome is Outcome.FAILED
@@ -122,7 +122,7 @@ def test_an_unfinished_task_has_no_result(status):
 
 
 def test_an_aborted_task_failed():
-    """ABORTED, which only DescribeTaskDetail tells, is a failed result."""
+    """ABORTED, which only DescribeTaskDetail reports, is a failed result."""
     event = event_of_detail({"TaskType": "EditMedia", "Status": "ABORTED", "EditMediaTask": None}, "edit-1")
     result = result_of(event)
     assert (result.outcome, result.error_code, result.vod_task_id) == (Outcome.FAILED, "ABORTED", "edit-1")
@@ -140,7 +140,7 @@ def test_nothing_is_no_output():
 
 
 def test_a_type_that_the_table_lacks_has_a_result_by_the_usual_places():
-    """The error of a file counts though nobody knows the type."""
+    """The error of a file counts even for an unknown type."""
     payload = {"TaskId": "t", "Status": "FINISH", "FileInfoSet": [GOOD, {"ErrCode": -1}]}
     result = result_of(parse_event({"EventType": "NewComplete", "NewCompleteEvent": payload}))
     assert (result.outcome, result.error_code, len(result.files)) == (Outcome.PARTLY_FAILED, -1, 2)
@@ -293,7 +293,7 @@ def test_a_procedure_partly_fails():
 
 @pytest.mark.parametrize("part", [{"Status": "PROCESSING", "ErrCode": 0}, {"Status": "WAITING"}])
 def test_a_part_that_never_ended_is_no_success(part):
-    """A part that still goes on when its task has ended is told as a failure with its status."""
+    """A part that is still running when its task has ended is reported as a failure with its status."""
     payload = {"TaskId": "p", "Status": "FINISH", "MediaProcessResultSet": [{"Type": "X", "XTask": part}]}
     result = result_of(finished(EVENT_TYPES["ProcedureStateChanged"], payload))
     assert (result.outcome, result.error_code) == (Outcome.FAILED, part["Status"])
@@ -351,7 +351,7 @@ def test_a_publication_is_judged_by_its_own_word(event_type, word, outcome):
     ],
 )
 def test_the_type_of_a_file_that_vod_gives_no_type(url, kind):
-    """The suffix of the path tells the type, and nothing else in a URL does."""
+    """Only the suffix of the path determines the type, nothing else in the URL."""
     result = result_of(finished(EVENT_TYPES["TranscodeComplete"], {"TaskId": "t", "PlayInfoSet": [{"Url": url}]}))
     assert [file.type for file in result.files] == [kind]
 
@@ -437,20 +437,26 @@ def test_the_keys_in_xcom_are_stable():
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"outcome": "fine"}, "result.outcome is 'fine', not one of succeeded, partly_failed, failed"),
-        ({"outcome": None}, "result.outcome is None, not str"),
-        ({"event_type": 3}, "result.event_type is 3, not str"),
-        ({"files": "abc"}, "result.files is 'abc', not list | tuple"),
-        ({"files": [{"url": 7}]}, "result.files[0].url is 7, not str | None"),
-        ({"files": [None]}, "result.files[0] is None, not dict"),
-        ({"error_code": True}, "result.error_code is True, not int | str | None"),
-        ({"outputs": {"a": float("nan")}}, "result.outputs is {'a': nan}, not plain JSON"),
-        ({"follow_up_task_ids": [3]}, "result.follow_up_task_ids[0] is 3, not str"),
-        ({"message": 10**5000}, "result.message is a huge int, not str | None"),
+        ({"outcome": "fine"}, "result.outcome is 'fine': Input should be 'succeeded', 'partly_failed' or 'failed'"),
+        ({"outcome": None}, "result.outcome is None: Input should be 'succeeded'"),
+        ({"event_type": 3}, "result.event_type is 3: Input should be a valid string"),
+        ({"event_type": b"x"}, "result.event_type is b'x': Input should be a valid string"),
+        ({"files": "abc"}, "result.files is 'abc': Input should be a valid tuple"),
+        ({"files": None}, "result.files is None: Input should be a valid tuple"),
+        ({"files": [{"url": 7}]}, "result.files[0].url is 7: Input should be a valid string"),
+        ({"files": [{"definition": True}]}, "result.files[0].definition is True: Input should be a valid integer"),
+        ({"files": [None]}, "result.files[0] is None: Input should be a dictionary"),
+        ({"error_code": True}, "result.error_code is True: Input should be a valid integer or Input should be a valid"),
+        ({"error_code": 1.0}, "result.error_code is 1.0: Input should be a valid integer"),
+        ({"outputs": {"a": float("nan")}}, "result.outputs is {'a': nan}: Input should be plain JSON"),
+        ({"outputs": {"a": object}}, "result.outputs is {'a': <class 'object'>}: Input should be plain JSON"),
+        ({"outputs": []}, "result.outputs is []: Input should be a valid"),
+        ({"follow_up_task_ids": [3]}, "result.follow_up_task_ids[0] is 3: Input should be a valid string"),
+        ({"message": 10**5000}, "result.message is a huge int: Input should be a valid string"),
     ],
 )
 def test_what_is_no_result_is_refused(change, named):
-    """The error names the key, what it holds, and what to pass instead."""
+    """The error names the key, its value, and what to pass instead."""
     value = {**result_of(concat(GOOD)).to_dict(), **change}
     with pytest.raises(ResultError, match=re.escape(named) + ".*sensor.output"):
         TaskResult.from_dict(value)
@@ -461,6 +467,15 @@ def test_from_dict_raises_nothing_else(value):
     """Whatever a task got from upstream is a result or a ResultError."""
     with contextlib.suppress(ResultError):
         assert TaskResult.from_dict(value).to_dict()
+
+
+@pytest.mark.parametrize("key", ["event_type", "outcome", "files"])
+def test_a_required_key_is_missing(key):
+    """A dictionary without one of the three required keys is refused with the name of the key."""
+    value = result_of(concat(GOOD)).to_dict()
+    del value[key]
+    with pytest.raises(ResultError, match=rf"result\.{key} is (missing|None)"):
+        TaskResult.from_dict(value)
 
 
 def test_a_newer_version_may_add_keys():

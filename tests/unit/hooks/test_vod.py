@@ -140,7 +140,7 @@ def test_nothing_is_read_before_it_is_needed() -> None:
         ({"extra": "[1, 2]"}, "extra is not a JSON object"),
         ({"extra": '"text"'}, "extra is not a JSON object"),
         ({"extra": "7"}, "extra is not a JSON object"),
-        ({"extra": {"subappid": 7}}, "extra has the unknown field 'subappid'. Known are: callback_sign_key"),
+        ({"extra": {"subappid": 7}}, "extra has the unknown field 'subappid'. Known fields: callback_sign_key"),
         (
             {"extra": {"sub_app_id": "my app"}},
             "sub_app_id must be a positive whole number such as 1500012345, not 'my app'",
@@ -149,6 +149,8 @@ def test_nothing_is_read_before_it_is_needed() -> None:
         ({"extra": {"sub_app_id": 1.5}}, "sub_app_id must be a positive whole number"),
         ({"extra": {"sub_app_id": True}}, "sub_app_id must be a positive whole number"),
         ({"extra": {"confirm_policy": "some"}}, "confirm_policy must be one of ('all', 'awaited'), not 'some'"),
+        ({"extra": {"token": False}}, "token must be text, not a value of type bool"),
+        ({"extra": {"proxy": ["http://host:1"]}}, "proxy must be text, not a value of type list"),
         ({"extra": {"verify": 1}}, "verify must be true, false or the path of a CA file, not 1"),
         ({"login": None, "password": None, "extra": {"token": "t"}}, "token is given without an API key"),
     ],
@@ -243,15 +245,15 @@ def test_a_good_connection() -> None:
     ],
     ids=["key", "id", "clock", "push", "permission", "application", "extra"],
 )
-def test_what_is_wrong_is_told(options: EmulatorOptions, connection: dict[str, Any], words: list[str]) -> None:
-    """The answer names what is wrong and what to do about it."""
+def test_problems_are_named(options: EmulatorOptions, connection: dict[str, Any], words: list[str]) -> None:
+    """The answer names the problem and the remedy."""
     good, text = answer(options, connection, sub_app_ids=[SUB_APP_ID])
     assert not good
     assert [word for word in words if word not in text] == [], text
 
 
 def test_nobody_listens() -> None:
-    """The answer tells that the endpoint cannot be reached, and to check it."""
+    """The answer says that the endpoint cannot be reached, and to check it."""
     fields = KEY | {"host": "http://127.0.0.1:1"}
     good, text = _test(fields)
     assert not good
@@ -260,7 +262,7 @@ def test_nobody_listens() -> None:
 
 
 def test_unknown_connection_has_no_test() -> None:
-    """Even without a connection the answer is words, no traceback."""
+    """Without a connection, the answer is a message instead of a traceback."""
     good, text = VodHook("nowhere").test_connection()
     assert (good, "Connection 'nowhere' does not exist" in text) == (False, True)
 

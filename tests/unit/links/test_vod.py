@@ -160,14 +160,14 @@ def test_behind_a_path(vod: Vod, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_which_console(endpoint: str, console: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The endpoint of the connection tells the international site's console from the Chinese one."""
+    """The endpoint of the connection determines whether the link leads to the international console or the Chinese one."""
     monkeypatch.setenv("AIRFLOW_CONN_VOD_DEFAULT", json.dumps({"conn_type": "tencent_vod", "host": endpoint}))
     operator = VodFileUrlsOperator(task_id="urls")
     assert VodConsoleLink().get_link(operator, ti_key=None) == console
 
 
 def test_nothing_to_link_to() -> None:
-    """Without connection, or with an id that is none, a task fails for that reason alone, and links to what there is."""
+    """Without a connection, or with an invalid id, a task fails only for that reason, and its links still work."""
 
     def define() -> None:
         VodConcatSensor(task_id="no_connection", vod_task_id="Concat-1", vod_conn_id="no_such", poke_interval=0.1)

@@ -1,4 +1,4 @@
-"""What OpenLineage is told of the files that VOD tasks read and made."""
+"""The datasets that OpenLineage gets for the files that VOD tasks read and made."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_inputs_and_outputs() -> None:
 
 
 def test_files_that_were_chosen() -> None:
-    """Where only some files are handed on, only those are outputs."""
+    """If only some files are passed on, only those are outputs."""
     made = [file("https://h/f.mp4", "1"), file("https://h/f.m3u8", "2")]
     lineage = lineage_of([result(*made, file_id="1")], made[1:])
     assert (names(lineage.inputs), names(lineage.outputs)) == ([], [("https://h", "/f.m3u8")])

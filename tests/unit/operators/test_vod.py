@@ -1,4 +1,4 @@
-"""The operator that hands URLs on, run by Airflow behind sensors, and with what users may give it by mistake."""
+"""The operator that passes on URLs, run by Airflow downstream of sensors, and with mistaken arguments."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_what_it_pushes() -> None:
 
 @pytest.mark.parametrize("file_types", [["mp4"], "mp4", "MP4", [".mp4"], ("mp4", "avi")])
 def test_file_types(file_types: Any) -> None:
-    """Only files of the types asked for are handed on, however the type is written."""
+    """Only files of the requested types are passed on, in upper or lower case, with or without a dot."""
     run = urls(result=RESULT, file_types=file_types)
     assert run.xcom("urls") == ["http://example.com/b.mp4", "http://example.com/c.mp4"]
     assert run.xcom("urls", "file_ids") == ["2", "3"]
@@ -106,9 +106,9 @@ def test_a_task_that_the_inbox_does_not_know(vod: Vod) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"file_types": ["avi"]}, "no file of the types ['avi']; made were: MP4, m3u8, mp4"),
+        ({"file_types": ["avi"]}, "no file of the types ['avi'], only of: MP4, m3u8, mp4"),
         ({"file_types": ["flv"]}, "no file of the types ['flv']"),
-        ({"result": {**RESULT, "files": [FILES[3]]}}, "made were: none"),
+        ({"result": {**RESULT, "files": [FILES[3]]}}, "The VOD task made no file."),
         ({"result": {**RESULT, "files": [{**FILES[0], "url": None}]}}, "File 1 of type m3u8 has no URL"),
         ({"result": "Concat-1"}, "pass on what a VOD sensor returned"),
         ({"result": ["http://example.com/a.mp4"]}, "pass on what a VOD sensor returned"),
@@ -116,8 +116,8 @@ def test_a_task_that_the_inbox_does_not_know(vod: Vod) -> None:
         ({"result": []}, "result is an empty list"),
     ],
 )
-def test_what_cannot_be_handed_on(arguments: dict[str, Any], words: str) -> None:
-    """A result that is none, or that lacks what is asked of it, ends in an error that says what and why."""
+def test_what_cannot_be_passed_on(arguments: dict[str, Any], words: str) -> None:
+    """An invalid result, or one without the requested files, fails with an error that names the cause."""
     error = urls(**{"result": RESULT} | arguments).error("urls")
     assert isinstance(error, ResultError)
     assert words in str(error)

@@ -11,7 +11,7 @@ from airflow_vod.triggers.vod_event import VodEventTrigger
 
 
 def test_airflow_finds_it() -> None:
-    """The common messaging provider has found the scheme by this package's provider info, and no other takes it."""
+    """The common messaging provider finds the scheme through this package's provider info, and no other provider claims it."""
     takers = [each for each in MESSAGE_QUEUE_PROVIDERS if each.scheme_matches("tencent-vod")]
     assert [type(each) for each in takers] == [VodMessageQueueProvider]
     assert not takers[0].queue_matches("tencent-vod://queue")
@@ -25,6 +25,6 @@ def test_it_is_the_same_watcher() -> None:
 
 
 def test_mistakes_are_named() -> None:
-    """A mistake in the arguments is told in this package's words."""
+    """A mistake in the arguments raises this package's own error."""
     with pytest.raises(VodSettingsError, match="unknown name"):
         MessageQueueTrigger(scheme="tencent-vod", match={"fileid": "1"}).serialize()

@@ -169,18 +169,18 @@ def _backing_off(most: float) -> Iterator[float]:
 
 @pytest.mark.parametrize(
     ("looks", "most_between"),
-    [(_steady(15), 15), (_steady(60), 60), (_backing_off(600), 600), (_backing_off(3600), 3600)],
+    [(_steady, 15), (_steady, 60), (_backing_off, 600), (_backing_off, 3600)],
     ids=["steady", "busy workers", "backing off to 10 min", "backing off to an hour"],
 )
 @pytest.mark.parametrize("vod_task_id", ["Concat-1", "Concat-2", "Concat-3"])
 def test_a_sensor_that_wakes_up_now_and_then_asks_about_as_often(
-    inbox_url: str, vod_task_id: str, looks: Iterator[float], most_between: float
+    vod_task_id: str, looks: Callable[[float], Iterator[float]], most_between: float
 ) -> None:
-    """Each look is a process of its own that knows only when VOD was asked last; it keeps to the times of a process that stays."""
+    """Each look is a process of its own, which knows only when VOD was asked last; it keeps to the times of one that stays."""
     asked_after = 0.0  # seconds of the wait; the sensor asks before it begins
     asked = 1
     longest = 0.0
-    for waited in looks:
+    for waited in looks(most_between):
         if waited > 24 * 3600:
             break
         loop, now = ReconcileLoop(None, bool, print), time.time()  # type: ignore[arg-type]

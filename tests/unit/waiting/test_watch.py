@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import queue
 import threading
 import time
 import tracemalloc
@@ -22,6 +21,7 @@ from airflow_vod.inbox import InboxStore
 from airflow_vod.triggers.vod import VodTaskTrigger
 from airflow_vod.waiting import listing as listing_module
 from airflow_vod.waiting import watch as waiters_module
+from airflow_vod.waiting.calls import Signal
 from airflow_vod.waiting.follower import Follower
 from airflow_vod.waiting.waiter import TaskWaiter
 from airflow_vod.waiting.watch import Watch
@@ -183,20 +183,18 @@ async def test_news_at_the_end_of_a_turn_are_not_lost(sqlite: FickleStore, start
     watch.add(waiter)
     assert not await waiter.next(0.3)
 
-    class Late(queue.SimpleQueue[None]):
+    class Late(Signal):
         late = True
 
-        def get(self, block: bool = True, timeout: float | None = None) -> None:
-            try:
-                super().get(block, timeout)
-            except queue.Empty:
-                if self.late:
-                    self.late = False
-                    sqlite.receive(watch.queue, [concat_event("A")], "callback")
-                    watch._note_news()
-                raise
+        def wait(self, seconds: float) -> bool:
+            came = super().wait(seconds)
+            if not came and self.late:
+                self.late = False
+                sqlite.receive(watch.queue, [concat_event("A")], "callback")
+                watch._note_news()
+            return came
 
-    watch._signals = Late()
+    watch._signal = Late()
     assert await waiter.next(20)
     watch.discard(waiter)
 
