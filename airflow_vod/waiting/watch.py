@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from airflow_vod.exceptions import InboxUnavailableError
 from airflow_vod.waiting import listing
-from airflow_vod.waiting.calls import call_in_loops
+from airflow_vod.waiting.calls import Signal, call_in_loops
 from airflow_vod.waiting.index import WaiterIndex
 from airflow_vod.waiting.listing import Listing
 from airflow_vod.waiting.lookout import Lookout
