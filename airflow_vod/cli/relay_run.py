@@ -33,8 +33,7 @@ def run(vod_conn_id: str, sub_app_id: int | None = None) -> int:
     pipeline = Pipeline(Relay(client, store, retention=inbox_retention()))
 
     def stop(number: int, frame: FrameType | None) -> None:
-        log.info("Stopping after pending pulls have finished")
-        pipeline.stop()
+        pipeline.stop()  # and nothing else: a handler that logs may interrupt the very write that it needs
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)

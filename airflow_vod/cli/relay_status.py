@@ -43,7 +43,7 @@ def status_of(vod_conn_id: str, sub_app_id: int | None = None) -> dict[str, Any]
         "holder": lease.holder if lease and not lease.expired else None,
         "held_since": lease.acquired_at if lease and not lease.expired else None,
         "lease_seconds_left": round(lease.expires_at - now, 1) if lease and not lease.expired else None,
-        "relay": dict(lease.info) if lease else None,
+        "relay": RelayHealth.from_dict(lease.info).to_dict() if lease else None,
         "events": counts.events,
         "unread": counts.unread,
         "unparsed": counts.unparsed,

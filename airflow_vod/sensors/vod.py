@@ -224,11 +224,12 @@ class VodTaskSensor(VodSensor):
             self._asked_at = time.time()
             return ended > 0
         except VodAuthenticationError as error:
-            if error.is_auth_failure:
-                raise
-            self.log.warning(
-                "Without this permission, a task whose event is lost ends this wait only by timeout: %s", error
-            )
+            if error.is_auth_failure:  # one refusal may be VOD's own slip: the relay finds out whether it is more
+                self.log.warning("VOD refused the credentials; the wait ends if it keeps refusing them: %s", error)
+            else:
+                self.log.warning(
+                    "Without this permission, a task whose event is lost ends this wait only by timeout: %s", error
+                )
         except VodApiError as error:
             self.log.info("VOD cannot be asked about the task itself now: %s", error)
         finally:

@@ -29,7 +29,7 @@ class VodEventSensor(VodSensor):
     For events that have no VOD task id: an upload, a deletion, a persistence, a cast. The event is a dictionary with the
     keys ``key``, ``event_type``, ``vod_task_id``, ``file_id``, ``status``, ``queue``, ``position``, ``received_at`` (Unix
     seconds), ``payload`` and ``result``, see `airflow_vod.inbox.lookup.event_to_dict`. The sensor takes an event as it is, also
-    one that tells of a failure.
+    one that reports a failure.
 
     :param event_type: event type that counts, or several; None for any.
     :param match: what the event must say: ``file_id``, ``vod_task_id``, ``session_id``, ``session_context``, ``source``

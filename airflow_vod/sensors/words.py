@@ -22,6 +22,8 @@ def queue_in_words(hook: VodHook, queue: str) -> str:
     :param hook: opens the inbox, which may fail too.
     :param queue: its name.
     """
+    from airflow_vod.relay.health import RelayHealth
+
     try:
         inbox = hook.get_inbox()
         lease, newest = inbox.leases.read(queue), inbox.newest(queue, limit=1)
@@ -32,11 +34,12 @@ def queue_in_words(hook: VodHook, queue: str) -> str:
         came = f"The newest event of the queue, {newest[0].event_type}, came {age:.0f} s ago."
     else:
         came = "No event of the queue is in the inbox."
-    pulled_at = lease.info.get("last_pull_at") if lease else None
+    health = RelayHealth.from_dict(lease.info if lease else {})
+    pulled_at = health.last_pull_at
     last = f"last {time.time() - pulled_at:.0f} s ago" if pulled_at else "without an answer so far"
     if lease is None or lease.expired:
         return f"{came} Nobody pulls the queue now" + (f"; {last}." if pulled_at else ".")
-    return f"{came} {lease.holder} pulls it, {last}, and has pulled {lease.info.get('pulled')} events."
+    return f"{came} {lease.holder} pulls it, {last}, and has pulled {health.summary.pulled} events."
 
 
 def warn_at_the_dag(message: str) -> None:

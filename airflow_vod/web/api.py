@@ -20,6 +20,7 @@ from pydantic import BaseModel, Field
 from airflow_vod.events.types import EVENT_TYPES
 from airflow_vod.inbox.lines import header_of, line_of
 from airflow_vod.inbox.values import is_id
+from airflow_vod.relay.health import RelayHealth
 from airflow_vod.web.cache import SlowResults
 
 if TYPE_CHECKING:
@@ -194,6 +195,6 @@ def _health(store: InboxStore, queue: str) -> dict[str, Any]:
         "queue": queue,
         "holder": lease.holder if lease and held else None,
         "held_since": lease.acquired_at if lease and held else None,
-        "relay": dict(lease.info) if lease and held else {},
+        "relay": RelayHealth.from_dict(lease.info).to_dict() if lease and held else {},
         **asdict(counts),
     }

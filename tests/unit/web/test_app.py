@@ -122,7 +122,7 @@ async def test_health_and_history(http: httpx.AsyncClient, inbox: InboxStore) ->
         4,
         1,
     )
-    assert health["host:1/7"]["relay"] == says
+    assert says.items() <= health["host:1/7"]["relay"].items()
     assert (health["idle"]["holder"], health["idle"]["relay"]) == (None, {})
     history = (await http.get("/api/history", params={"queue": "idle"})).json()["slices"]
     assert sum(each["events"] for each in history) == 1
