@@ -62,7 +62,11 @@ def get_provider_info() -> dict[str, Any]:
         "sensors": [
             {
                 "integration-name": _INTEGRATION,
-                "python-modules": ["airflow_vod.sensors.vod", "airflow_vod.sensors.vod_event"],
+                "python-modules": [
+                    "airflow_vod.sensors.base",
+                    "airflow_vod.sensors.vod",
+                    "airflow_vod.sensors.vod_event",
+                ],
             }
         ],
         "hooks": [
@@ -71,7 +75,11 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": [
             {
                 "integration-name": _INTEGRATION,
-                "python-modules": ["airflow_vod.triggers.vod", "airflow_vod.triggers.vod_event"],
+                "python-modules": [
+                    "airflow_vod.triggers.base",
+                    "airflow_vod.triggers.vod",
+                    "airflow_vod.triggers.vod_event",
+                ],
             }
         ],
         "extra-links": ["airflow_vod.links.vod.VodConsoleLink", "airflow_vod.links.vod.VodEventLink"],

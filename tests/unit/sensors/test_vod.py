@@ -424,7 +424,7 @@ def test_an_outage_does_not_end_the_wait(
     assert sum(vod.emulator.faults.fired().values()) == 3
     if mode is not MODES["reschedule"]:  # there each look is a process of its own, as it were
         log = caplog.text
-        assert len(re.findall("Cannot pull from", log)) == 1
+        assert len(re.findall("Cannot pull events from", log)) == 1
 
 
 def test_an_api_that_is_away_when_the_sensor_starts(vod: Vod, mode: dict[str, Any]) -> None:
