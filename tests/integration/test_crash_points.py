@@ -189,7 +189,7 @@ class _Waiting(threading.Thread):
         assert self._watch.add(waiter)
         with contextlib.suppress(InboxUnavailableError):  # the watch was ended, because the case has failed already
             while waiter.missing and time.monotonic() < give_up:
-                self.delivered.update((await waiter.next(1)).keys())
+                self.delivered.update(await waiter.next(1))
         self._watch.discard(waiter)
 
 

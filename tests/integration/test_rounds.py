@@ -66,7 +66,7 @@ def _watch(url: str, settings: VodSettings, until_pulled: Callable[[], None]) ->
     async def wait() -> None:
         waiter = TaskWaiter(["Concat-1"], name="dag/run/task")
         assert watch.add(waiter)
-        assert await waiter.next(0.001) == {}
+        assert not await waiter.next(0.001)
         watch.discard(waiter)
 
     asyncio.run(wait())
