@@ -1,4 +1,4 @@
-"""The command: ``python -m benchmarks [--quick] [--only NAME] [--json PATH]``.
+"""The command: ``python -m benchmarks [--quick] [--only NAME] [--json PATH] [--before PATH]``.
 
 Invariant: the exit status is 0 unless something broke.
 """
@@ -19,8 +19,10 @@ FIGURES = {
     "drain": "Events drained from a queue; the API's ceiling is 1,600/s",
     "latency": "From publish to trigger event, 1,200 events/s offered, round trip 20 ms",
     "sensors": "N sensors on one queue, each waiting for one of N events published at once",
+    "modes": "20 sensors on workers and in a triggerer: what each mode of waiting takes and leaves behind",
     "calls": "API calls while N tasks wait, in the minutes before VOD is asked about them one by one",
     "idle": "What 10,000 waiting triggers cost",
+    "events": "10,000 triggers that wait for what an event says, beside as many that wait for tasks",
     "imports": "Imports, on top of airflow.sdk",
     "inbox": "The inbox as it grows",
 }
@@ -41,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     report = Report(given.json, quick=given.quick or given.least)
     broken = False
     with airflow_home(), Databases() as databases:
-        bench = Bench(databases, quick=given.quick, least=given.least)
+        bench = Bench(databases, quick=given.quick, least=given.least, before=given.before)
         for name in given.only or FIGURES:
             readings: list[Reading] = []
             began, error = time.monotonic(), None
@@ -60,6 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--least", action="store_true", help="everything once, for tests; the values mean nothing")
     parser.add_argument("--only", action="append", choices=FIGURES, help="this figure; may be given several times")
     parser.add_argument("--json", type=Path, default=Path("bench.json"), help="file to write")
+    parser.add_argument(
+        "--before", type=Path, help="an earlier checkout, measured as baseline where a figure can do so"
+    )
     return parser
 
 

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from benchmarks.databases import Databases
@@ -28,11 +29,13 @@ class Bench:
     :param databases: for the inbox.
     :param quick: whether to take the short form: fewer cases, shorter times, rougher values.
     :param least: whether to take the shortest form in which everything still happens once; the values mean nothing.
+    :param before: folder with an earlier version of the package, to measure beside this one; None for none.
     """
 
     databases: Databases
     quick: bool = False
     least: bool = False
+    before: Path | None = None
 
     def pick(self, full: T, quick: T, least: T) -> T:
         """:return: what goes with the form that was chosen."""

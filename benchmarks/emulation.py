@@ -6,7 +6,7 @@ Invariant: events are published inside the emulator, so that publishing costs no
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from airflow_vod.emulator import Emulator, EmulatorOptions
@@ -31,9 +31,9 @@ class Emulation:
     def __exit__(self, *_: object) -> None:
         self._emulator.stop()
 
-    def connection(self) -> str:
+    def connection(self, sub_app_id: int = SUB_APP_ID) -> str:
         """:return: an Airflow connection to the application."""
-        return self._emulator.airflow_connection(SUB_APP_ID)
+        return self._emulator.airflow_connection(sub_app_id)
 
     def endpoint(self) -> tuple[str, str, str]:
         """:return: endpoint, SecretId and secret key."""
@@ -49,10 +49,11 @@ class Emulation:
             self._publish(vod_task_id)
         return now
 
-    def offer(self, vod_task_ids: Sequence[str], rate: float) -> list[float]:
+    def offer(self, vod_task_ids: Sequence[str], rate: float, sub_app_ids: Sequence[int] | None = None) -> list[float]:
         """Let splices end one after the other.
 
         :param rate: events per second.
+        :param sub_app_ids: the application of each, if they are not all of one.
         :return: when each did, by the clock that all processes share.
         """
         began, times = time.monotonic(), []
@@ -60,8 +61,14 @@ class Emulation:
             while time.monotonic() < began + number / rate:
                 time.sleep(_STEP)
             times.append(time.monotonic())
-            self._publish(vod_task_id)
+            self._publish(vod_task_id, sub_app_ids[number] if sub_app_ids else SUB_APP_ID)
         return times
+
+    def let_pass(self, events: Sequence[Mapping[str, Any]]) -> None:
+        """Let any events happen, all at once, and wait until each is confirmed."""
+        for event in events:
+            self._emulator.publish(event, SUB_APP_ID)
+        self.empty()
 
     def empty(self, patience: float = 60.0) -> None:
         """Wait until every event is confirmed.
@@ -79,9 +86,9 @@ class Emulation:
         """:return: action and time of arrival of each call so far."""
         return [(call.action, call.arrived_at) for call in self._emulator.calls]
 
-    def _publish(self, vod_task_id: str) -> None:
+    def _publish(self, vod_task_id: str, sub_app_id: int = SUB_APP_ID) -> None:
         url = f"http://example.com/{vod_task_id}"
-        self._emulator.publish_concat(vod_task_id, [f"{url}.m3u8", f"{url}.mp4"], SUB_APP_ID)
+        self._emulator.publish_concat(vod_task_id, [f"{url}.m3u8", f"{url}.mp4"], sub_app_id)
 
 
 def splices(number: int, name: str = "Concat") -> list[str]:

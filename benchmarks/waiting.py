@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from benchmarks.bench import CONNECTION, INBOX
 from benchmarks.children import Usage
@@ -19,7 +19,10 @@ from benchmarks.children import Usage
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
 
+T = TypeVar("T")
+
 _PATIENCE = 120.0  # seconds
+_TICK = 0.005  # seconds
 _SETTLING = 1.0  # seconds from the registration of the last waiter until nothing more is to be done for any
 
 
@@ -30,6 +33,39 @@ def waits_for_task(vod_task_id: str) -> BaseTrigger:
     return VodTaskTrigger(
         vod_task_id=vod_task_id, vod_conn_id="vod_default", waiter=f"bench/{os.getpid()}/{vod_task_id}"
     )
+
+
+def waits_for_upload(name: str) -> BaseTrigger:
+    """:return: what a deferred sensor waits with for the upload of a file of this name."""
+    from airflow_vod.triggers.vod_event import VodNextEventTrigger
+
+    return VodNextEventTrigger(
+        event_type="NewFileUpload",
+        match={"MediaBasicInfo.Name": name},
+        since=time.time(),
+        vod_conn_id="vod_default",
+        waiter=f"bench/{os.getpid()}/{name}",
+    )
+
+
+class Ticker:
+    """Measures for how long an event loop is held."""
+
+    def __init__(self) -> None:
+        self._longest = 0.0
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(_TICK)
+            self._longest = max(self._longest, time.monotonic() - before - _TICK)
+
+    async def longest(self) -> float:
+        """:return: seconds for which it was held at most since the last call."""
+        await asyncio.sleep(2 * _TICK)  # a tick that is on its way counts
+        longest, self._longest = self._longest, 0.0
+        return longest
 
 
 class Waiting:
@@ -46,6 +82,7 @@ class Waiting:
         self._tasks: list[asyncio.Task[None]] = []
         self._ended: dict[str, float] = {}
         self._unexpected: list[Any] = []
+        self._ticker = Ticker()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
 
@@ -97,6 +134,22 @@ class Waiting:
             time.sleep(0.01)
         return self._ended
 
+    def tick(self) -> None:
+        """Begin to measure for how long the event loop is held."""
+        self._in_loop(self._tick())
+
+    def held(self) -> float:
+        """:return: seconds for which the event loop was held at most since the last call."""
+        return self._in_loop(self._ticker.longest())
+
+    def come_and_go(self, seconds: float, interval: float) -> None:
+        """Let one more trigger start and be cancelled, again and again.
+
+        :param seconds: for so long.
+        :param interval: seconds between two.
+        """
+        self._in_loop(self._come_and_go(seconds, interval))
+
     def usage(self) -> Usage:
         """:return: what this process has used, garbage apart."""
         gc.collect()
@@ -105,6 +158,17 @@ class Waiting:
     async def _start(self, vod_task_ids: Sequence[str]) -> None:
         for vod_task_id in vod_task_ids:
             self._tasks.append(asyncio.create_task(self._run(vod_task_id, self._make(vod_task_id))))
+
+    async def _tick(self) -> None:
+        self._tasks.append(asyncio.create_task(self._ticker.run()))
+
+    async def _come_and_go(self, seconds: float, interval: float) -> None:
+        end = time.monotonic() + seconds
+        while (now := time.monotonic()) < end:
+            task = asyncio.create_task(self._run(f"passing-{now}", self._make(f"passing-{now}")))
+            await asyncio.sleep(interval)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def _run(self, vod_task_id: str, trigger: BaseTrigger) -> None:
         async for event in trigger.run():
@@ -118,5 +182,5 @@ class Waiting:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _in_loop(self, work: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE)
+    def _in_loop(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE)
