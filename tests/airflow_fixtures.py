@@ -93,6 +93,15 @@ def vod(vod_options: EmulatorOptions, tmp_path: Path, monkeypatch: pytest.Monkey
     open_inbox.cache_clear()
 
 
+@pytest.fixture(autouse=True)
+def no_backstop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is promised soon must not be saved by looks that come now and then; for the folders that import this."""
+    from airflow_vod.waiting import feed, watch
+
+    monkeypatch.setattr(watch, "LOOK_AGAIN", float("inf"))
+    monkeypatch.setattr(feed, "_RENEWAL", 3600.0)
+
+
 @pytest.fixture
 def unsteady(postgresql: PostgreSQLServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, Path, str]]:
     """An inbox in PostgreSQL that can be reached only while a link leads to the server's socket: (link, socket, URL)."""

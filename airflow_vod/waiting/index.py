@@ -68,9 +68,7 @@ class WaiterIndex:
         if waiter not in self._waiters:
             return False
         self._waiters.discard(waiter)
-        self._loops[waiter.loop] -= 1
-        if not self._loops[waiter.loop]:
-            del self._loops[waiter.loop]
+        _add(self._loops, waiter.loop, -1)
         for vod_task_id in waiter.listed_for:
             _remove(self._by_name, (waiter.name, vod_task_id), waiter)
         if isinstance(waiter, TaskWaiter):
@@ -86,12 +84,10 @@ class WaiterIndex:
 
     def _count(self, match: EventMatch, by: int) -> None:
         for field in {field for field, _ in _keys(match)}:
-            self._fields[field] += by
-            if not self._fields[field]:
-                del self._fields[field]
+            _add(self._fields, field, by)
             if field != "vod_task_id":
                 for event_type in match.event_types or (None,):
-                    self._types[event_type] += by
+                    _add(self._types, event_type, by)
 
     def of_closed_loops(self) -> list[Waiter]:
         """Answer whose event loop was closed under them: they cannot leave by themselves."""
@@ -140,6 +136,13 @@ def _keys(match: EventMatch) -> list[_Key]:
         if name in fields:
             return [(name, fields[name])]
     return [(_TYPE, event_type) for event_type in match.event_types] or [_ANY]
+
+
+def _add(counter: Counter[Any], key: Any, by: int) -> None:
+    """Count up or down; what is down to nothing is not kept."""
+    counter[key] += by
+    if not counter[key]:
+        del counter[key]
 
 
 def _remove(index: dict[Any, dict[Any, None]], key: Any, value: Any) -> None:

@@ -16,16 +16,9 @@ from airflow_vod.emulator import EmulatorOptions
 from airflow_vod.hooks.vod import VodHook
 from airflow_vod.inbox.leases import new_holder
 from airflow_vod.triggers.vod import VodTaskTrigger
-from airflow_vod.waiting import watch as watch_module
 from airflow_vod.waiting.staying import Stay
 from tests.airflow_fixtures import SUB_APP_ID, Vod
 from tests.relays import until
-
-
-@pytest.fixture(autouse=True)
-def no_backstop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is promised soon must not be saved by the look that comes once a minute."""
-    monkeypatch.setattr(watch_module, "LOOK_AGAIN", float("inf"))
 
 
 def trigger(vod_task_id: str = "Concat-1", seconds: float = 60.0) -> VodTaskTrigger:

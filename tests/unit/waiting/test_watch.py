@@ -8,84 +8,21 @@ import os
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from airflow_vod.emulator import Emulator, EmulatorOptions
-from airflow_vod.events.matching import EventMatch
+from airflow_vod.emulator import Emulator
 from airflow_vod.exceptions import InboxUnavailableError, VodAuthenticationError
 from airflow_vod.inbox import InboxStore
 from airflow_vod.triggers.vod import VodTaskTrigger
-from airflow_vod.waiting import listing as listing_module
-from airflow_vod.waiting import watch as waiters_module
+from airflow_vod.waiting import watch as watch_module
 from airflow_vod.waiting.calls import Signal
-from airflow_vod.waiting.follower import Follower
 from airflow_vod.waiting.waiter import TaskWaiter
 from airflow_vod.waiting.watch import Watch
 from airflow_vod.waiting.watches import watch_of
-from tests.airflow_fixtures import INBOX_OPTION
 from tests.relays import SUB_APP_ID, FickleStore, publish, settings_of, until
 from tests.samples import concat_event
-
-HOLD = 0.3  # seconds, instead of VOD's 5, so that nothing waits for long
-
-
-@pytest.fixture
-def vod_emulator_options() -> EmulatorOptions:
-    """Shorter holds than VOD's."""
-    return EmulatorOptions(hold=HOLD)
-
-
-@pytest.fixture
-def sqlite(tmp_path: Path) -> Iterator[FickleStore]:
-    """An inbox where the kind of database does not matter."""
-    store = InboxStore.open(f"sqlite:///{tmp_path / 'inbox.db'}")
-    yield FickleStore(store)
-    store.close()
-
-
-@pytest.fixture
-def start(vod_emulator: Emulator) -> Iterator[Callable[..., Watch]]:
-    """Start watches, and end them after the test."""
-    started: list[Watch] = []
-
-    def start_one(store: Any, **fields: Any) -> Watch:
-        watch = Watch(settings_of(vod_emulator, **fields), store)
-        watch.start()
-        started.append(watch)
-        return watch
-
-    yield start_one
-    for watch in started:
-        watch.end()
-    for watch in started:
-        if isinstance(watch.inbox, FickleStore):
-            watch.inbox.come_back()
-        watch.join()
-
-
-Start = Callable[..., Watch]
-
-
-async def wait_for(watch: Watch, waiter: TaskWaiter, seconds: float = 60.0) -> float:
-    """Wait until a waiter has everything.
-
-    :return: seconds that it took.
-    """
-    began = time.monotonic()
-    assert watch.add(waiter)
-    try:
-        while waiter.missing:
-            left = began + seconds - time.monotonic()
-            assert left > 0, f"still missing {waiter.missing}"
-            await waiter.next(left)
-    finally:
-        watch.discard(waiter)
-    return time.monotonic() - began
-
+from tests.unit.waiting.helpers import HOLD, Start, wait_for
 
 # What is delivered
 
@@ -220,7 +157,7 @@ async def test_what_was_never_announced_is_found_by_looking_again(
     sqlite: FickleStore, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Now and then the inbox is looked into for all that is waited for, whatever the news say."""
-    monkeypatch.setattr(waiters_module, "LOOK_AGAIN", 0.5)
+    monkeypatch.setattr(watch_module, "LOOK_AGAIN", 0.5)
     watch = start(sqlite)
     waiter = TaskWaiter(["A"])
     watch.add(waiter)
@@ -233,78 +170,6 @@ async def test_what_was_never_announced_is_found_by_looking_again(
 
 
 # Waiters that come and go
-
-
-async def test_who_waits_is_written_down(sqlite: FickleStore, start: Start) -> None:
-    """The inbox lists waiters while they wait, and nobody at the end."""
-    watch = start(sqlite)
-    waiters = [
-        TaskWaiter([f"T-{each}"], ["ConcatComplete"], name=f"dag/run/{each}", deadline_at=4e9) for each in range(20)
-    ]
-    for waiter in waiters:
-        watch.add(waiter)
-    await asyncio.to_thread(until, lambda: len(sqlite.waiters.longest(watch.queue)) == 20)
-    [row] = [row for row in sqlite.waiters.longest(watch.queue) if row.vod_task_id == "T-7"]
-    assert (row.waiter, row.event_types, row.deadline) == ("dag/run/7", ("ConcatComplete",), 4e9)
-    for waiter in waiters:
-        watch.discard(waiter)
-    await asyncio.to_thread(until, lambda: sqlite.waiters.longest(watch.queue) == [])
-
-
-async def test_who_follows_without_end_stays_written_down(
-    sqlite: FickleStore, start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Who has no deadline is written down for a while, again and again: what a crash leaves behind ends."""
-    monkeypatch.setattr(listing_module, "LISTED_FOR", 2.0)
-    watch = start(sqlite)
-    follower = Follower(EventMatch.of("NewFileUpload"), name="asset watcher w")
-    watch.add(follower)
-    await asyncio.to_thread(until, lambda: sqlite.waiters.longest(watch.queue))
-    [first] = sqlite.waiters.longest(watch.queue)
-    assert (first.waiter, first.vod_task_id, first.event_types) == ("asset watcher w", None, ("NewFileUpload",))
-    assert first.deadline is not None
-    await asyncio.to_thread(
-        until, lambda: [row.deadline for row in sqlite.waiters.longest(watch.queue)] > [first.deadline]
-    )
-    watch.discard(follower)
-    await asyncio.to_thread(until, lambda: sqlite.waiters.longest(watch.queue) == [])
-
-
-async def test_who_lets_go_late_takes_nobody_off_the_list(sqlite: FickleStore, start: Start) -> None:
-    """A triggerer that was stalled lets go of a wait that another has taken over: people still see it."""
-    stalled, other = start(sqlite), start(sqlite)
-    old, new = (TaskWaiter(["A"], name="dag/run/task", deadline_at=4e9) for _ in range(2))
-    stalled.add(old)
-    await asyncio.to_thread(until, lambda: sqlite.waiters.longest(stalled.queue))
-    other.add(new)
-    await asyncio.to_thread(until, lambda: not other._listing.outdated)
-    stalled.discard(old)
-    await asyncio.to_thread(until, lambda: not stalled._listing.outdated)
-    stalled.end()
-    await asyncio.to_thread(stalled.join)
-    assert [line.waiter for line in sqlite.waiters.longest(other.queue)] == ["dag/run/task"]
-    other.discard(new)
-    await asyncio.to_thread(until, lambda: sqlite.waiters.longest(other.queue) == [])
-
-
-@pytest.mark.parametrize("order", ["come, go, come", "come, come, go"])
-async def test_a_waiter_that_takes_over_stays_written_down(sqlite: FickleStore, start: Start, order: str) -> None:
-    """Whoever waits under the same name for the same task is one row, which is there until the last of them has gone."""
-    watch = start(sqlite)
-    old, new = (TaskWaiter(["A"], name="dag/run/task") for _ in range(2))
-    watch.add(old)
-    await asyncio.to_thread(until, lambda: sqlite.waiters.longest(watch.queue))
-    if order == "come, go, come":
-        watch.discard(old)
-        watch.add(new)
-    else:
-        watch.add(new)
-        await asyncio.sleep(1.2)
-        watch.discard(old)
-    await asyncio.sleep(1.5)
-    assert len(sqlite.waiters.longest(watch.queue)) == 1
-    watch.discard(new)
-    await asyncio.to_thread(until, lambda: sqlite.waiters.longest(watch.queue) == [])
 
 
 async def test_discarding_twice_is_harmless(sqlite: FickleStore, start: Start) -> None:
@@ -320,7 +185,7 @@ def test_waiters_of_a_closed_loop_are_dropped(
     sqlite: FickleStore, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A loop that ends without goodbye keeps neither its waiters nor the watch alive."""
-    monkeypatch.setattr(waiters_module, "LINGER", 0.5)
+    monkeypatch.setattr(watch_module, "LINGER", 0.5)
     watch = start(sqlite)
 
     async def leave() -> None:
@@ -354,46 +219,6 @@ def test_two_event_loops_in_one_process(vod_emulator: Emulator, sqlite: FickleSt
 
 
 # The life of a watch
-
-
-@pytest.fixture
-def connection(vod_emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
-    """The Airflow connection ``vod_default``, and an inbox of this test's own."""
-    from airflow_vod.hooks.config import open_inbox
-
-    monkeypatch.setenv(INBOX_OPTION, f"sqlite:///{tmp_path / 'vod_inbox.db'}")
-    monkeypatch.setenv("AIRFLOW_CONN_VOD_DEFAULT", vod_emulator.airflow_connection(SUB_APP_ID))
-    yield vod_emulator
-    for watch in waiters_module.watches():
-        watch.end()
-        watch.join()
-    open_inbox.cache_clear()
-
-
-async def test_one_watch_serves_all(connection: Emulator) -> None:
-    """Whoever asks for the same connection gets the same watch."""
-    some = await asyncio.gather(*(watch_of("vod_default") for _ in range(20)))
-    assert len(set(some)) == 1
-
-
-async def test_a_watch_outlives_its_last_waiter_for_a_while(
-    connection: Emulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It ends some time after; whoever comes while it ends gets a new one, and its event."""
-    monkeypatch.setattr(waiters_module, "LINGER", 1.5)
-    watch = await watch_of("vod_default")
-    await asyncio.to_thread(publish, connection, 1)
-    await wait_for(watch, TaskWaiter(["Concat-0"]))
-    await asyncio.sleep(0.7)
-    assert watch.alive
-    assert await watch_of("vod_default") is watch
-    await asyncio.to_thread(until, lambda: not watch.alive)
-    assert not watch.add(TaskWaiter(["Concat-0"]))
-    new = await watch_of("vod_default")
-    assert new is not watch
-    await asyncio.to_thread(publish, connection, 1, "New")
-    await wait_for(new, TaskWaiter(["New-0"]))
-    await asyncio.to_thread(watch.join)
 
 
 async def test_a_refused_key_fails_the_waiters_once(connection: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -519,7 +344,7 @@ async def test_a_bug_in_a_thread_surfaces(sqlite: FickleStore, start: Start) -> 
 
 async def test_rounds_leave_nothing_behind(connection: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """After many watches have come and gone, their threads, sockets and files are gone as well."""
-    monkeypatch.setattr(waiters_module, "_TICK", 0.01)
+    monkeypatch.setattr(watch_module, "_TICK", 0.01)
     connection.publish_concat("Concat-0", files=["http://example.com/a.mp4"], sub_app_id=SUB_APP_ID)
 
     async def one_round() -> None:
