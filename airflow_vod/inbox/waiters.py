@@ -69,7 +69,7 @@ class Waiters:
         """Record waiters. A row that exists is updated and changes its owner, but keeps `since` and `asked_at`.
 
         :param queue: name of the queue.
-        :param waiters: any number; their `since` and `asked_at` are ignored.
+        :param waiters: any number; their `since` is ignored.
         :param owner: who may remove these rows from now on, such as an id from `airflow_vod.inbox.leases.new_holder`.
         :raises InboxError: the name of the queue, or an id of a waiter, is not valid.
         :raises InboxUnavailableError: not all of them are recorded; try again.
@@ -198,4 +198,5 @@ def _row(queue: str, waiter: Waiter, owner: str) -> dict[str, Any]:
         "waiter": storable(waiter.waiter, MAX_TEXT),
         "deadline": waiter.deadline,
         "owner": storable(owner, ID_LENGTH),
+        "asked_at": waiter.asked_at,
     }

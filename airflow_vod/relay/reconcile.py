@@ -92,9 +92,9 @@ class ReconcileLoop:
         self._is_awaited = is_awaited
         self._note_asked = note_asked
         self._added: queue.SimpleQueue[tuple[str, float, float | None] | None] = queue.SimpleQueue()
-        # A heap: when to ask and the start of the wait, both monotonic; the task.
+        # A heap: when to ask and the start of the wait, both monotonic; the task. Only what `_planned` says too counts.
         self._due: list[tuple[float, float, str]] = []
-        self._tasks: set[str] = set()
+        self._planned: dict[str, float] = {}
         self._ending = False
 
     def add(self, vod_task_id: str, since_at: float, asked_at: float | None = None) -> None:
@@ -119,8 +119,9 @@ class ReconcileLoop:
             self._take_added()
             now = time.monotonic()
             while self._due and self._due[0][0] <= now and not self._ending:
-                _, since, vod_task_id = heapq.heappop(self._due)
-                self._ask(vod_task_id, since)
+                at, since, vod_task_id = heapq.heappop(self._due)
+                if self._planned.get(vod_task_id) == at:
+                    self._ask(vod_task_id, since)
 
     def _take_added(self) -> None:
         """Wait until the next task is due or one is added, and take all that were added."""
@@ -128,9 +129,8 @@ class ReconcileLoop:
             timeout = max(self._due[0][0] - time.monotonic(), 0.0) if self._due else None
             added = self._added.get(timeout=timeout)
             while True:
-                if added is not None and added[0] not in self._tasks:
+                if added is not None:
                     vod_task_id, since_at, asked_at = added
-                    self._tasks.add(vod_task_id)
                     since = _monotonic(since_at)
                     self._plan(vod_task_id, since, since if asked_at is None else _monotonic(asked_at))
                 added = self._added.get_nowait()
@@ -140,14 +140,16 @@ class ReconcileLoop:
     def _plan(self, vod_task_id: str, since: float, after: float) -> None:
         """Plan the first time to ask that is later than a moment."""
         at = next(since + at for at in reconcile_times(vod_task_id) if since + at > after)
-        heapq.heappush(self._due, (at, since, vod_task_id))
+        if at < self._planned.get(vod_task_id, float("inf")):  # a wait that ended may have left a later time
+            self._planned[vod_task_id] = at
+            heapq.heappush(self._due, (at, since, vod_task_id))
 
     def _ask(self, vod_task_id: str, since: float) -> None:
+        del self._planned[vod_task_id]
         if not self._is_awaited(vod_task_id):
-            self._tasks.discard(vod_task_id)
             return
         try:
-            self._reconciler.ask(vod_task_id)
+            self._reconciler.ask(vod_task_id, tries=1)  # its next time comes; whoever ends this must not wait for long
             self._note_asked(vod_task_id)
         except (VodApiError, InboxError) as error:
             log.info("Task %s cannot be reconciled now and will be later: %s", vod_task_id, error)

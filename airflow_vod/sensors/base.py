@@ -186,6 +186,7 @@ class VodSensor(BaseSensorOperator):
         What VOD hands to a process that is killed meanwhile is hidden from everybody for 30 s, and so is the lease for 12.
         """
         self._killed = True
+        self.silent_fail = self.never_fail = False  # it neither goes on in this process nor is skipped for that
         if self._stay_here is not None:
             self._stay_here.end()
 

@@ -125,6 +125,8 @@ class VodWaitTrigger(BaseTrigger):
 
     async def _last_event(self) -> TriggerEvent:
         """Wait for as long as it may help."""
+        from airflow_vod.waiting.waiter import WatchRetiredError
+
         patience = _Patience()
         look_by = time.time() + _LAST_LOOK
         while True:
@@ -132,7 +134,9 @@ class VodWaitTrigger(BaseTrigger):
             try:
                 return await self._wait(look_by)
             except VodError as error:
-                if isinstance(error, InboxUnavailableError):
+                if isinstance(error, WatchRetiredError):
+                    pause = 0.0
+                elif isinstance(error, InboxUnavailableError):
                     look_by = 0.0  # there is nothing to be seen in it
                     self.log.warning("The inbox does not answer, trying again: %s", error)
                 elif patience.ends_with(error):

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 _Key = tuple[str, str]  # a field and the value that must be there
 
 _TYPE = "event_type"
+_RARENESS = {
+    name: number
+    for number, name in enumerate(("vod_task_id", "file_id", "session_id", "session_context", "source_context"))
+} | {"source": 99}
+"""The order in which fields are taken to tell waiters apart; those of other names come between."""
 _ANY: _Key = ("", "")
 
 
@@ -130,11 +135,9 @@ def keys_of(event: VodEvent, fields: Collection[str]) -> list[_Key]:
 
 
 def _keys(match: EventMatch) -> list[_Key]:
-    """Choose where to file a match: under its rarest field, else under its types."""
-    fields = dict(match.fields)
-    for name in ("vod_task_id", "file_id", *fields):
-        if name in fields:
-            return [(name, fields[name])]
+    """Choose where to file a match: under the field whose value the fewest share, else under its types."""
+    if match.fields:
+        return [min(match.fields, key=lambda field: _RARENESS.get(field[0], len(_RARENESS)))]
     return [(_TYPE, event_type) for event_type in match.event_types] or [_ANY]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_vod import metrics
@@ -110,14 +111,9 @@ class Listing:
     def _progress(self, waiters: dict[str, TaskWaiter]) -> list[Listed]:
         listed = []
         for line in self._inbox.waiters.read(self._queue, list(waiters)):
-            waiter, asked_at = waiters[line.id], line.asked_at
-            if (
-                asked_at is None and waiter.asked_at is not None
-            ):  # whoever made it has asked, and nobody wrote that down
-                asked_at = waiter.asked_at
-                self._inbox.waiters.mark_asked(self._queue, [line.id])
-            waiter.asked_at = asked_at
-            listed.append(Listed(str(line.vod_task_id), line.since or time.time(), asked_at))
+            waiter = waiters[line.id]
+            waiter.asked_at = max((at for at in (waiter.asked_at, line.asked_at) if at), default=None)
+            listed.append(Listed(str(line.vod_task_id), line.since or time.time(), waiter.asked_at))
         return listed
 
     def mark_asked(self, vod_task_id: str) -> None:
@@ -134,4 +130,5 @@ def line_of(waiter: Waiter, vod_task_id: str | None) -> Line:
     from airflow_vod.inbox import Waiter as Line
 
     until = time.time() + LISTED_FOR if waiter.deadline_at is None else waiter.deadline_at
-    return Line.of(waiter.name, vod_task_id, waiter.event_types or (), until)
+    line = Line.of(waiter.name, vod_task_id, waiter.event_types or (), until)
+    return replace(line, asked_at=waiter.asked_at) if isinstance(waiter, TaskWaiter) else line

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Collection, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_vod.exceptions import EventParseError
 from airflow_vod.waiting.calls import call_in_loops
@@ -40,12 +40,12 @@ class Lookout:
         self._queue = queue
         self._index = index
         self._lock = lock
-        self._scanned: list[EventWaiter] = []  # for whom what is there already is not yet read to the end
+        self._groups: dict[_Group, set[EventWaiter]] = {}  # for whom what is there already is not yet read to the end
 
     @property
     def scanning(self) -> bool:
         """Whether what is there already is not yet read to the end for all event waiters."""
-        return bool(self._scanned)
+        return bool(self._groups)
 
     def begin(self) -> None:
         """Find out from where on there are news."""
@@ -63,31 +63,45 @@ class Lookout:
                 by_types.setdefault(waiter.event_types, set()).update(waiter.missing.copy())
         for event_types, vod_task_ids in by_types.items():
             self._hand_out_ends(self._inbox.find(self._queue, vod_task_ids, event_types).values())
-        seen = {id(waiter) for waiter in self._scanned}
-        self._scanned += [each for each in waiters if isinstance(each, EventWaiter) and id(each) not in seen]
+        for waiter in waiters:
+            if isinstance(waiter, EventWaiter) and not waiter.scanning:
+                waiter.scanning = True
+                self._groups.setdefault(_group_of(waiter), set()).add(waiter)
         call_in_loops([(each, each.note_look) for each in waiters if not isinstance(each, EventWaiter)])
 
     def scan(self) -> bool:
-        """Read one more page of what is there already, for event waiters that may take the same types of events.
+        """Read one more page of what is there already, for one group of event waiters.
 
         :return: whether there is more to read.
         """
-        with self._lock:
-            self._scanned = [each for each in self._scanned if each in self._index and each.found is None]
-        if not self._scanned:
+        if not self._groups:
             return False
-        group = _alike(self._scanned)
-        columns = group[0].match.columns() if len(group) == 1 else {"event_types": group[0].match.event_types}
+        key, group = next(iter(self._groups.items()))
+        with self._lock:
+            group = self._groups[key] = {each for each in group if each in self._index and each.found is None}
+        if not group or self._scan_page(group, by_ids=key.vod_ids is not None):
+            del self._groups[key]
+        return self.scanning
+
+    def _scan_page(self, group: set[EventWaiter], *, by_ids: bool) -> bool:
+        """Read the next page for a group.
+
+        :param by_ids: whether its waiters ask for the same ids, by which the inbox finds their few events.
+        :return: whether it was the last.
+        """
+        one, read_up_to = next(iter(group)), self.position or 0
+        columns = one.match.columns() if by_ids else {"event_types": one.match.event_types}
         after, since = min(each.looked_up_to for each in group), min(each.since for each in group)
         page = self._inbox.candidates(self._queue, after=after, since=since, limit=_PAGE, **columns)
-        self._hand_out_matches(page, set(group))
-        for waiter in group if page else ():
-            waiter.looked_up_to = max(waiter.looked_up_to, page[-1].position)
-        if len(page) < _PAGE:
-            done = set(group)
-            self._scanned = [each for each in self._scanned if each not in done]
+        self._hand_out_matches(page, group)
+        is_last = len(page) < _PAGE
+        seen_up_to = max(page[-1].position if page else 0, read_up_to if is_last else 0)
+        for waiter in group:
+            waiter.looked_up_to = max(waiter.looked_up_to, seen_up_to)
+            waiter.scanning = not is_last
+        if is_last:
             call_in_loops([(each, each.note_look) for each in group])
-        return bool(self._scanned)
+        return is_last
 
     def read_news(self) -> None:
         """Hand out what was committed since the last read, by whomever."""
@@ -117,7 +131,6 @@ class Lookout:
         """
         with self._lock:
             fields = self._index.fields
-        waiting: set[Waiter] = set(self._scanned) if only is None else set()
         calls: _Calls = []
         for stored in events:
             try:
@@ -128,23 +141,26 @@ class Lookout:
             with self._lock:
                 candidates = self._index.candidates(keys)
             for waiter in candidates:
-                wanted = waiter in only if only is not None else waiter not in waiting
-                if wanted and _takes(waiter, stored) and waiter.match.counts(event):
+                if _takes(waiter, stored, only) and waiter.match.counts(event):
                     calls.append((waiter, functools.partial(waiter.deliver, stored)))
         call_in_loops(calls)
 
 
-def _takes(waiter: MatchWaiter, stored: StoredEvent) -> bool:
-    return not isinstance(waiter, EventWaiter) or waiter.accepts(stored)
+def _takes(waiter: MatchWaiter, stored: StoredEvent, only: set[EventWaiter] | None) -> bool:
+    if not isinstance(waiter, EventWaiter):
+        return only is None
+    return (not waiter.scanning if only is None else waiter in only) and waiter.accepts(stored)
 
 
-def _alike(waiters: list[EventWaiter]) -> list[EventWaiter]:
-    """Answer those of the waiters that one scan serves: of the same types, and without an id that leads to few events."""
-    first = waiters[0].match
-    if _leads_to_few(waiters[0]):
-        return waiters[:1]
-    return [each for each in waiters if each.match.event_types == first.event_types and not _leads_to_few(each)]
+class _Group(NamedTuple):
+    """Event waiters whom one scan serves."""
+
+    event_types: frozenset[str] | None
+    vod_ids: tuple[str | None, str | None] | None  # that lead to few events; None for all others
+    again: bool  # these were looked up before, so only what came since is read
 
 
-def _leads_to_few(waiter: EventWaiter) -> bool:
-    return waiter.match.get("vod_task_id") is not None or waiter.match.get("file_id") is not None
+def _group_of(waiter: EventWaiter) -> _Group:
+    again = waiter.looked_up_to > 0
+    vod_ids = waiter.match.get("vod_task_id"), waiter.match.get("file_id")
+    return _Group(waiter.event_types, None if again or vod_ids == (None, None) else vod_ids, again)

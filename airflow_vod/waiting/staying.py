@@ -1,7 +1,8 @@
 """A trigger that is run on a worker, inside its task, as a triggerer would run it.
 
 Invariants: asyncio runs in a thread of its own, because a loop in the main thread swallows what Airflow's signal handlers
-raise there (``execution_timeout``, a kill); when `Stay.run` returns or raises, no thread of it is left and no pull is open.
+raise there (``execution_timeout``, a kill); when `Stay.run` returns or raises, no thread of it is left and no pull is open,
+unless an inbox or a connection that does not answer holds one for longer than `END_PATIENCE`: that does not hold the task.
 """
 
 from __future__ import annotations
@@ -9,13 +10,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import logging
 import threading
 import time
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from airflow_vod.waiting.watch import Watch
+from airflow_vod.waiting.watch import END_PATIENCE, Watch, watches
+
+log = logging.getLogger(__name__)
 
 _GLANCE = 0.05  # seconds between two glances at whether there is anything left to stay for
 
@@ -49,7 +52,7 @@ class Stay:
         self._ended = False
         self._payload: Any = None
         self._error: BaseException | None = None
-        self._done = threading.Event()
+        self._fired = threading.Event()  # or failed, or left
 
     def run(self, seconds: float | None = None) -> Any:
         """Run the trigger until it fires.
@@ -60,12 +63,15 @@ class Stay:
         """
         context = contextvars.copy_context()
         thread = threading.Thread(target=context.run, args=(self._live, seconds), name="vod-stay")
-        thread.start()
         try:
-            self._done.wait()  # what a signal handler raises comes out of here
+            thread.start()
+            self._fired.wait()  # what a signal handler raises comes out of here
         finally:
             self.end()
-            thread.join()
+            if thread.ident is not None:
+                thread.join(END_PATIENCE)
+            if thread.is_alive():
+                log.warning("Left what still waits for an answer of the inbox or of VOD after %g s", END_PATIENCE)
         if self._error is not None:
             raise self._error
         return self._payload
@@ -86,10 +92,8 @@ class Stay:
         except BaseException as error:
             self._error = error
         finally:
-            try:
-                self._leave()
-            finally:
-                self._done.set()
+            self._fired.set()
+            _leave()
 
     async def _wait(self, seconds: float | None) -> None:
         self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
@@ -105,6 +109,7 @@ class Stay:
             if firing.done():
                 self._payload = firing.result().payload
         finally:
+            self._fired.set()
             if not firing.done():
                 self._trigger.goes_on = not self._ended
                 firing.cancel()
@@ -116,8 +121,9 @@ class Stay:
             await asyncio.wait({firing}, timeout=_GLANCE)
             glances = glances + 1 if self._trigger.idle else 0
 
-    def _leave(self) -> None:
-        """End the watch at once unless others in this process wait with it."""
-        watch = self._trigger.watch
-        if watch is not None and watch.end_if_unneeded():
+
+def _leave() -> None:
+    """End the watches of this process at once, except those with which others wait."""
+    for watch in watches():
+        if watch.end_if_unneeded():
             watch.join()

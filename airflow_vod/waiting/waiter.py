@@ -10,9 +10,15 @@ import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from airflow_vod.exceptions import InboxUnavailableError
+
 if TYPE_CHECKING:
     from airflow_vod.events.matching import EventMatch
     from airflow_vod.inbox import EventHeader, StoredEvent
+
+
+class WatchRetiredError(InboxUnavailableError):
+    """Another watch has taken the place of this one; whoever waits goes on with that."""
 
 
 class Waiter:
@@ -183,13 +189,15 @@ class EventWaiter(MatchWaiter):
     :param deadline_at: Unix seconds until which it waits at the latest; None for no end.
     """
 
-    __slots__ = ("found", "looked_up_to", "since")
+    __slots__ = ("found", "looked_up_to", "scanning", "since")
 
     def __init__(self, match: EventMatch, *, since: float, name: str = "", deadline_at: float | None = None) -> None:
         super().__init__(match, name=name, deadline_at=deadline_at)
         self.since = since
         self.looked_up_to = 0
-        """A position of the inbox; the watch alone reads and writes it. No event up to there counts."""
+        """A position of the inbox: no event up to there counts. The watch alone reads and writes this, as the next."""
+        self.scanning = False
+        """Whether what is there already is being read for it; news wait until that is over."""
         self.found: StoredEvent | None = None
 
     def _has_news(self) -> bool:

@@ -21,6 +21,7 @@ from airflow_vod.waiting.calls import Signal, call_in_loops
 from airflow_vod.waiting.index import WaiterIndex
 from airflow_vod.waiting.listing import Listing
 from airflow_vod.waiting.lookout import Lookout
+from airflow_vod.waiting.waiter import WatchRetiredError
 
 if TYPE_CHECKING:
     from airflow_vod.inbox import InboxStore
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 LINGER = 10.0  # seconds for which a watch outlives its last waiter: the next one is often near
 END_PATIENCE = 15.0  # seconds for which a process that ends waits for its watches; Airflow kills a triggerer after 20
 LOOK_AGAIN = 60.0  # seconds between looks into the inbox for all that is waited for, whatever was announced
+_CALL_PATIENCE = 2.0  # seconds that a watch which ends gives an open call about something else
 _NEVER = float("inf")
 _TICK = 1.0  # seconds; how soon a watch notices that it is no longer needed, and how often it writes down who waits
 
@@ -70,6 +72,7 @@ class Watch:
         self._listing = Listing(inbox, self.queue, self._index, self._lock)
         self._signal = Signal()
         self._ending = threading.Event()
+        self._retired = False
         self._failure: BaseException | None = None
         self._news = False  # something may have been committed
         self._needed_at = self._look_again_at = self._list_again_at = 0.0  # by the monotonic clock, as all of these
@@ -122,8 +125,12 @@ class Watch:
         atexit.register(_end_all)
         self._thread.start()
 
-    def end(self) -> None:
-        """End this watch now, for the end of a program; waiters that are left fail."""
+    def end(self, *, retired: bool = False) -> None:
+        """End this watch now; waiters that are left fail.
+
+        :param retired: because another one takes its place, and not because the program ends.
+        """
+        self._retired = retired
         self._ending.set()
         self._signal.send()
 
@@ -172,9 +179,11 @@ class Watch:
         try:
             threads.append(run_in_thread(pipeline, self._fail))
             for work, name in ((self._listen, "news"), (reconciling.run, "reconcile")):
-                thread = threading.Thread(target=self._guarded, args=(work,), name=f"vod-{name} {self.queue}")
-                thread.start()
-                threads.append(thread)
+                # Daemons, because what they do may be broken off; a call to VOD may go unanswered for long.
+                threads.append(
+                    threading.Thread(target=self._guarded, args=(work,), name=f"vod-{name} {self.queue}", daemon=True)
+                )
+                threads[-1].start()
             self._serve(
                 self._drop_closed,
                 self._look_up_added,
@@ -191,7 +200,7 @@ class Watch:
             reconciling.end()
             self._end()
             for thread in threads:
-                thread.join()
+                thread.join(_CALL_PATIENCE if thread.daemon else None)
             client.close()
 
     def _guarded(self, work: Callable[[], None]) -> None:
@@ -243,6 +252,7 @@ class Watch:
                 self._note_outage(None)
             except InboxUnavailableError as error:
                 self._note_outage(error)
+                due = dict.fromkeys(steps, 0.0)  # whatever was not done is tried again
                 self._ending.wait(_TICK)
 
     def _note_outage(self, error: InboxUnavailableError | None) -> None:
@@ -282,6 +292,7 @@ class Watch:
             self._lookout.look_up(waiters)
             self._lookout.read_news()
             self._look_again_at = now + LOOK_AGAIN
+            self._signal.send()  # event waiters are scanned for in the next turn
         return self._look_again_at
 
     def _write_list(self, reconciling: ReconcileLoop, now: float) -> float:
@@ -311,14 +322,16 @@ class Watch:
         return now + _TICK
 
     def _end(self) -> None:
-        """Let no waiter behind, neither here nor in the inbox."""
+        """Leave no waiter behind, neither here nor in the inbox."""
         with self._lock:
             self._ending.set()
             waiters = list(self._index)
             self._forget(waiters)
         with contextlib.suppress(Exception):  # whatever it is, those who wait must hear of the end
             self._listing.write(None)
-        error = self._failure or InboxUnavailableError("The process that waited is ending.")
+        error = self._failure or (
+            WatchRetiredError() if self._retired else InboxUnavailableError("This process is ending.")
+        )
         call_in_loops([(waiter, functools.partial(waiter.fail, error)) for waiter in waiters])
 
 

@@ -59,7 +59,7 @@ class Watches:
         settings = await read_settings()
         watch, _ = self._resolved.get(key, (None, 0.0))
         if watch and watch.settings != settings:
-            watch.end()  # the connection was edited: who waits comes back in a moment, and then by what it says now
+            watch.end(retired=True)  # the connection was edited: who waits goes on by what it says now
         watch = await asyncio.to_thread(self._start_or_join, settings)
         self._resolved[key] = (watch, time.monotonic())
         return watch
