@@ -75,8 +75,7 @@ class Watch:
         self._retired = False
         self._failure: BaseException | None = None
         self._news = False  # something may have been committed
-        self._needed_at = self._look_again_at = self._list_again_at = 0.0  # by the monotonic clock, as all of these
-        self._write_at = 0.0
+        self._needed_at = self._look_again_at = self._list_again_at = self._write_at = 0.0  # monotonic
         self._outage = False  # the inbox does not answer
         self._thread = threading.Thread(target=self._run, name=f"vod-watch {self.queue}")
 
@@ -171,7 +170,9 @@ class Watch:
         from airflow_vod.tencent.client import VodClient
 
         client = VodClient(self.settings)
-        reconciling = ReconcileLoop(Reconciler(client, self.inbox), self._is_awaited, self._listing.mark_asked)
+        reconciling = ReconcileLoop(
+            Reconciler(client, self.inbox), lambda each: bool(self._index.of_task(each)), self._listing.mark_asked
+        )
         relay = Relay(client, self.inbox, on_received=self._note_news, retention=self._retention)
         self.summary = relay.summary
         pipeline = Pipeline(relay, passes_by=self._passes_by)
@@ -221,9 +222,6 @@ class Watch:
     def _passes_by(self) -> bool:
         """Say whether this process may end with the next event: whoever waits alone, on a worker, is done then."""
         return len(self._index) <= 1
-
-    def _is_awaited(self, vod_task_id: str) -> bool:
-        return bool(self._index.of_task(vod_task_id))
 
     def _listen(self) -> None:
         while not self._ending.is_set():
