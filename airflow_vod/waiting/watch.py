@@ -235,9 +235,8 @@ class Watch:
 
     def _serve(self, *steps: Step) -> None:
         """Hand out events until nobody needs them any more."""
-        now = time.monotonic()
-        self._needed_at, self._list_again_at = now, now + listing.LISTED_FOR / 2
-        self._look_again_at = now + LOOK_AGAIN
+        self._needed_at = now = time.monotonic()
+        self._list_again_at, self._look_again_at = now + listing.LISTED_FOR / 2, now + LOOK_AGAIN
         due = dict.fromkeys(steps, now)
         while self._failure is None and not self._ending.is_set() and threading.main_thread().is_alive():
             # For a second at most: the end of the main thread sends no signal.
