@@ -132,10 +132,17 @@ async def test_an_event_that_comes(vod: Vod) -> None:
     await asyncio.to_thread(vod.after_pulls, 1)
     receive(vod, *map(upload, range(5)))
     vod.publish(upload(7))
-    found = await waiting
+    found = await asyncio.wait_for(waiting, 20)
     stored = vod.store.get(vod.queue, found["position"])
     assert stored is not None
     assert stored.file_id == "7"
+
+
+async def test_a_start_after_the_deadline(vod: Vod) -> None:
+    """A trigger that starts after its deadline looks into the inbox before it says that the time is over."""
+    receive(vod, upload(1))
+    assert (await payload(next_event(-5)))["status"] == "found"
+    assert await payload(next_event(-5, event_type="FileDeleted")) == {"status": "timeout"}
 
 
 async def test_no_event_comes(vod: Vod) -> None:
@@ -354,6 +361,22 @@ async def test_a_cancelled_trigger_loses_nothing(vod: Vod, start: Callable[[], T
     second = start()
     await until(lambda: len(second.taken) == 5)
     assert second.numbers == [0, 1, 2, 3, 4]
+
+
+async def test_a_cancelled_trigger_loses_nothing_behind_what_is_stored(
+    vod: Vod, start: Callable[[], Triggerer]
+) -> None:
+    """Nor does it where Airflow has stored all that the trigger handed over before: the cursor stays in front of it."""
+    receive(vod, *map(upload, range(5)))
+    first = start()
+    first.cancel_at = 3
+    while not first._task.done():
+        first.store(5)
+        await asyncio.sleep(0)
+    await until(lambda: cursor(vod) >= 3)
+    second = start()
+    await until(lambda: len(second.taken) == 2)
+    assert second.numbers == [3, 4]
 
 
 async def test_two_triggerers(vod: Vod, start: Callable[[], Triggerer]) -> None:
