@@ -31,15 +31,16 @@ from tests.samples import concat_event
 FAILED = {"ErrCode": 70000, "Message": "internal error"}
 
 
-def trigger(vod_task_id: Any = "Concat-1", seconds: float = 60, **arguments: Any) -> VodTaskTrigger:
+def trigger(vod_task_id: Any = "Concat-1", seconds: float = 3600, **arguments: Any) -> VodTaskTrigger:
     """A trigger that gives up after some seconds."""
     settings = {"vod_conn_id": "vod_default", "deadline": time.time() + seconds, "waiter": "dag/run/task"}
     return VodTaskTrigger(vod_task_id=vod_task_id, **settings | arguments)
 
 
 async def payload(one: VodTaskTrigger) -> dict[str, Any]:
-    """Run a trigger as Airflow does, until its event."""
-    event = await anext(one.run())
+    """Run a trigger as Airflow does, until its event, which comes long before a deadline in an hour."""
+    async with asyncio.timeout(60):
+        event = await anext(one.run())
     assert isinstance(event, TriggerEvent)
     return event.payload
 

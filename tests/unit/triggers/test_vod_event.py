@@ -104,16 +104,17 @@ def test_mistakes_are_found_when_the_dag_is_read(arguments: dict[str, Any]) -> N
 # For the sensor
 
 
-def next_event(seconds: float = 60, **arguments: Any) -> VodNextEventTrigger:
+def next_event(seconds: float = 3600, **arguments: Any) -> VodNextEventTrigger:
     """A trigger that gives up after some seconds."""
     settings = {"vod_conn_id": "vod_default", "since": 0.0, "deadline": time.time() + seconds, "waiter": "dag/run/task"}
     return VodNextEventTrigger(**settings | arguments)
 
 
 async def payload(one: VodNextEventTrigger) -> dict[str, Any]:
-    """Run a trigger as Airflow does, until its one event."""
+    """Run a trigger as Airflow does, until its one event, which comes long before a deadline in an hour."""
     running = one.run()
-    event = await anext(running)
+    async with asyncio.timeout(60):
+        event = await anext(running)
     with pytest.raises(StopAsyncIteration):
         await anext(running)
     return event.payload
@@ -132,7 +133,7 @@ async def test_an_event_that_comes(vod: Vod) -> None:
     await asyncio.to_thread(vod.after_pulls, 1)
     receive(vod, *map(upload, range(5)))
     vod.publish(upload(7))
-    found = await asyncio.wait_for(waiting, 20)
+    found = await waiting
     stored = vod.store.get(vod.queue, found["position"])
     assert stored is not None
     assert stored.file_id == "7"
