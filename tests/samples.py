@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,11 @@ def unparsed_event(body: Any = "not an event") -> UnparsedEvent:
     event = read_event(body)
     assert isinstance(event, UnparsedEvent)
     return event
+
+
+def is_plain_json(value: Any) -> bool:
+    """Say whether JSON gives a value back as it is, down to its types: no tuple, no subclass of str, no enumeration."""
+    return repr(json.loads(json.dumps(value))) == repr(value)
 
 
 @dataclass

@@ -253,6 +253,13 @@ class VodSensor(BaseSensorOperator):
         except InboxUnavailableError as error:
             self.log.warning("Cannot look into the inbox now, waiting all the same: %s", error)
             return None
+        except (AirflowFailException, AirflowSensorTimeout, AirflowSkipException):
+            raise
+        except Exception as error:
+            if not (self.deferrable and self.silent_fail):  # on a worker Airflow's own loop sees to it
+                raise
+            self.log.error("The wait begins although the look before it failed, for silent_fail is set: %s", error)
+            return None
 
     def _end_with_timeout(self, context: Context, event: dict[str, Any]) -> Any:
         """Look once more, for nothing may have looked since the deadline was near; else say what was seen meanwhile."""

@@ -15,6 +15,7 @@ from airflow_vod.events.parse import event_of_detail, parse_event
 from airflow_vod.events.results import Outcome, ResultFile, TaskResult, outcome_of, result_of
 from airflow_vod.events.types import EVENT_TYPES
 from airflow_vod.exceptions import EventParseError, ResultError
+from tests.samples import is_plain_json
 from tests.unit import vendor
 
 DATA = Path(__file__).parents[1] / "data"
@@ -412,6 +413,7 @@ def test_a_parsed_end_has_a_result_that_survives_xcom(row, payload, status):
     assert outcome_of(event) is result.outcome
     text = json.dumps(result.to_dict(), allow_nan=False)
     assert TaskResult.from_dict(json.loads(text)) == result
+    assert is_plain_json(result.to_dict())
     assert (result.outcome is Outcome.SUCCEEDED) == (result.error_code == 0)
     if status == "ABORTED":
         assert result.outcome is Outcome.FAILED

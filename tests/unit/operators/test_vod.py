@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from airflow_vod.operators.vod import VodFileUrlsOperator
 from airflow_vod.sensors.vod import VodConcatSensor
 from tests.airflow_fixtures import Vod, urls_of
 from tests.dag_runs import DagRun, run_dag
+from tests.samples import is_plain_json
 
 pytestmark = pytest.mark.usefixtures("airflow_db")
 
@@ -37,6 +39,17 @@ def test_what_it_pushes() -> None:
     assert [file["url"] for file in run.xcom("urls", "files")] == run.xcom("urls")
     assert run.xcom("urls", "urls_by_type")["m3u8"] == ["http://example.com/a.m3u8"]
     assert sum(map(len, run.xcom("urls", "urls_by_type").values())) == 3
+
+
+@pytest.mark.parametrize("arguments", [{}, {"file_types": ("mp4", "m3u8")}], ids=["all", "some"])
+def test_what_it_pushes_is_plain_json(arguments: dict[str, Any]) -> None:
+    """Whatever an XCom backend makes of them, the lists arrive downstream as lists."""
+    pushed: dict[str, Any] = {}
+    ti = SimpleNamespace(xcom_push=lambda key, value: pushed.update({key: value}))
+    operator = VodFileUrlsOperator(task_id="urls", result=[RESULT, RESULT], **arguments)
+    pushed["return_value"] = operator.execute({"ti": ti})  # type: ignore[typeddict-item]
+    assert set(pushed) == {"return_value", "files", "file_ids", "urls_by_type"}
+    assert {key: is_plain_json(value) for key, value in pushed.items()} == dict.fromkeys(pushed, True)
 
 
 @pytest.mark.parametrize("file_types", [["mp4"], "mp4", "MP4", [".mp4"], ("mp4", "avi")])

@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import mkdtemp
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.sdk.serde import deserialize, serialize
-from airflow.triggers.base import TriggerEvent
+from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from airflow_vod.exceptions import VodAuthenticationError, VodSettingsError, error_from_dict
 from airflow_vod.inbox.lookup import FinishedTasks
@@ -25,19 +26,21 @@ from airflow_vod.triggers.vod import VodTaskTrigger
 from airflow_vod.waiting.watch import Watch
 from tests.airflow_fixtures import INBOX_OPTION, Vod
 from tests.databases import PostgreSQLServer
+from tests.samples import concat_event
 
 FAILED = {"ErrCode": 70000, "Message": "internal error"}
 
 
-def trigger(vod_task_id: Any = "Concat-1", seconds: float = 60, **arguments: Any) -> VodTaskTrigger:
+def trigger(vod_task_id: Any = "Concat-1", seconds: float = 3600, **arguments: Any) -> VodTaskTrigger:
     """A trigger that gives up after some seconds."""
     settings = {"vod_conn_id": "vod_default", "deadline": time.time() + seconds, "waiter": "dag/run/task"}
     return VodTaskTrigger(vod_task_id=vod_task_id, **settings | arguments)
 
 
 async def payload(one: VodTaskTrigger) -> dict[str, Any]:
-    """Run a trigger as Airflow does, until its event."""
-    event = await anext(one.run())
+    """Run a trigger as Airflow does, until its event, which comes long before a deadline in an hour."""
+    async with asyncio.timeout(60):
+        event = await anext(one.run())
     assert isinstance(event, TriggerEvent)
     return event.payload
 
@@ -199,10 +202,65 @@ async def test_a_cancelled_trigger_leaves_nothing_behind(vod: Vod) -> None:
     await _until(lambda: not vod.store.waiters.longest(vod.queue))
 
 
+@pytest.mark.parametrize("vod_task_id", ["Concat-1", ["Concat-1"]], ids=["id", "list"])
+async def test_a_start_after_the_deadline(vod: Vod, vod_task_id: Any) -> None:
+    """A trigger that starts after its deadline looks into the inbox before it says that the time is over."""
+    vod.store.receive(vod.queue, [concat_event("Concat-1")], "pull")
+    assert await payload(trigger(vod_task_id, -5)) == {"status": "found"}
+
+
 async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not await asyncio.to_thread(condition):  # noqa: ASYNC110 - a database tells nobody
             await asyncio.sleep(0.02)
+
+
+# The end of the task in the triggerer
+
+
+@pytest.mark.parametrize(
+    ("vod_task_id", "mapped_length"), [("Concat-1", None), (["Concat-1", "Concat-2"], 2), (["Concat-1"], 1)]
+)
+async def test_success_ends_the_task(
+    vod: Vod, monkeypatch: pytest.MonkeyPatch, vod_task_id: Any, mapped_length: int | None
+) -> None:
+    """The result is pushed as the task would push it, a list with its length to expand over, and its events are read."""
+    pushed: list[tuple[str, Any, dict[str, Any]]] = []
+
+    async def push(key: str, value: Any, **where: Any) -> None:
+        pushed.append((key, value, where))
+
+    monkeypatch.setattr("airflow.sdk.execution_time.xcom.XCom.aset", push)
+    ids = [vod_task_id] if isinstance(vod_task_id, str) else vod_task_id
+    vod.store.receive(vod.queue, [concat_event(each) for each in ids], "pull")
+    one = trigger(vod_task_id, end_from_trigger=True)
+    one.task_instance = SimpleNamespace(dag_id="dag", run_id="run", task_id="wait", map_index=3)  # type: ignore[assignment]
+    assert isinstance(await anext(one.run()), TaskSuccessEvent)
+    [(key, value, where)] = pushed
+    assert key == "return_value"
+    values = [value] if mapped_length is None else value
+    assert [each["vod_task_id"] for each in values] == ids
+    expected = {"dag_id": "dag", "run_id": "run", "task_id": "wait", "map_index": 3, "_mapped_length": mapped_length}
+    assert where == expected
+    assert {event.read_by for event in vod.store.newest(vod.queue)} == {"dag/run/task"}
+
+
+async def test_nothing_is_pushed_where_nothing_is_wanted(vod: Vod, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With do_xcom_push=False the task ends in the triggerer without an XCom."""
+    monkeypatch.setattr("airflow.sdk.execution_time.xcom.XCom.aset", None)
+    vod.store.receive(vod.queue, [concat_event("Concat-1")], "pull")
+    one = trigger(end_from_trigger=True, do_xcom_push=False)
+    assert isinstance(await anext(one.run()), TaskSuccessEvent)
+
+
+async def test_only_a_worker_can_fail_a_task(vod: Vod, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failed VOD task, and a result that cannot be pushed, are handed to a worker; nothing is marked as read."""
+    one = trigger(end_from_trigger=True)  # without a task instance nothing can be pushed
+    vod.store.receive(vod.queue, [concat_event("Concat-1")], "pull")
+    assert await payload(one) == {"status": "found"}
+    vod.publish_concat("Concat-2", FAILED)
+    assert await payload(trigger("Concat-2", end_from_trigger=True)) == {"status": "found"}
+    assert {event.read_by for event in vod.store.newest(vod.queue)} == {None}
 
 
 # What disturbs it

@@ -104,16 +104,17 @@ def test_mistakes_are_found_when_the_dag_is_read(arguments: dict[str, Any]) -> N
 # For the sensor
 
 
-def next_event(seconds: float = 60, **arguments: Any) -> VodNextEventTrigger:
+def next_event(seconds: float = 3600, **arguments: Any) -> VodNextEventTrigger:
     """A trigger that gives up after some seconds."""
     settings = {"vod_conn_id": "vod_default", "since": 0.0, "deadline": time.time() + seconds, "waiter": "dag/run/task"}
     return VodNextEventTrigger(**settings | arguments)
 
 
 async def payload(one: VodNextEventTrigger) -> dict[str, Any]:
-    """Run a trigger as Airflow does, until its one event."""
+    """Run a trigger as Airflow does, until its one event, which comes long before a deadline in an hour."""
     running = one.run()
-    event = await anext(running)
+    async with asyncio.timeout(60):
+        event = await anext(running)
     with pytest.raises(StopAsyncIteration):
         await anext(running)
     return event.payload
@@ -136,6 +137,13 @@ async def test_an_event_that_comes(vod: Vod) -> None:
     stored = vod.store.get(vod.queue, found["position"])
     assert stored is not None
     assert stored.file_id == "7"
+
+
+async def test_a_start_after_the_deadline(vod: Vod) -> None:
+    """A trigger that starts after its deadline looks into the inbox before it says that the time is over."""
+    receive(vod, upload(1))
+    assert (await payload(next_event(-5)))["status"] == "found"
+    assert await payload(next_event(-5, event_type="FileDeleted")) == {"status": "timeout"}
 
 
 async def test_no_event_comes(vod: Vod) -> None:
@@ -354,6 +362,22 @@ async def test_a_cancelled_trigger_loses_nothing(vod: Vod, start: Callable[[], T
     second = start()
     await until(lambda: len(second.taken) == 5)
     assert second.numbers == [0, 1, 2, 3, 4]
+
+
+async def test_a_cancelled_trigger_loses_nothing_behind_what_is_stored(
+    vod: Vod, start: Callable[[], Triggerer]
+) -> None:
+    """Nor does it where Airflow has stored all that the trigger handed over before: the cursor stays in front of it."""
+    receive(vod, *map(upload, range(5)))
+    first = start()
+    first.cancel_at = 3
+    while not first._task.done():
+        first.store(5)
+        await asyncio.sleep(0)
+    await until(lambda: cursor(vod) >= 3)
+    second = start()
+    await until(lambda: len(second.taken) == 2)
+    assert second.numbers == [3, 4]
 
 
 async def test_two_triggerers(vod: Vod, start: Callable[[], Triggerer]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import asyncio
 from collections.abc import Callable
 
 from airflow_vod.waiting.waiter import TaskWaiter
@@ -12,18 +12,16 @@ HOLD = 0.3  # seconds, instead of VOD's 5, so that nothing waits for long
 Start = Callable[..., Watch]
 
 
-async def wait_for(watch: Watch, waiter: TaskWaiter, seconds: float = 60.0) -> float:
-    """Wait until a waiter has everything.
+async def soon(waiter: TaskWaiter) -> set[str]:
+    """Wait for what a waiter gets next; it must be woken for that, and not by the end of its patience."""
+    return await asyncio.wait_for(waiter.next(3600), 60)
 
-    :return: seconds that it took.
-    """
-    began = time.monotonic()
+
+async def wait_for(watch: Watch, waiter: TaskWaiter) -> None:
+    """Wait until a waiter has everything."""
     assert watch.add(waiter)
     try:
         while waiter.missing:
-            left = began + seconds - time.monotonic()
-            assert left > 0, f"still missing {waiter.missing}"
-            await waiter.next(left)
+            await soon(waiter)
     finally:
         watch.discard(waiter)
-    return time.monotonic() - began

@@ -22,7 +22,7 @@ from airflow_vod.waiting.watch import Watch
 from airflow_vod.waiting.watches import watch_of
 from tests.relays import SUB_APP_ID, FickleStore, publish, settings_of, until
 from tests.samples import concat_event
-from tests.unit.waiting.helpers import HOLD, Start, wait_for
+from tests.unit.waiting.helpers import HOLD, Start, soon, wait_for
 
 # What is delivered
 
@@ -49,7 +49,7 @@ async def test_events_of_many_tasks(vod_emulator: Emulator, sqlite: FickleStore,
     await asyncio.to_thread(publish, vod_emulator, 2)
     got: set[str] = set()
     while len(got) < 2:
-        found = await waiter.next(60)
+        found = await soon(waiter)
         assert found
         assert not found & got
         got |= found
@@ -106,7 +106,7 @@ async def test_news_of_other_processes_arrive(inbox: InboxStore, start: Start, i
         watch.add(waiter)
         await asyncio.sleep(0.4 + number * 0.13)
         await asyncio.to_thread(other.receive, watch.queue, [concat_event(f"T-{number}")], "callback")
-        await waiter.next(60)
+        await soon(waiter)
         assert not waiter.missing
         watch.discard(waiter)
     other.close()
@@ -132,7 +132,7 @@ async def test_news_at_the_end_of_a_turn_are_not_lost(sqlite: FickleStore, start
             return came
 
     watch._signal = Late()
-    assert await waiter.next(20)
+    assert await soon(waiter)
     watch.discard(waiter)
 
 
@@ -164,7 +164,7 @@ async def test_what_was_never_announced_is_found_by_looking_again(
     await waiter.next(0.3)
     sqlite.receive(watch.queue, [concat_event("A")], "callback")
     watch._lookout.position = 10**6  # as if it had been read already
-    await waiter.next(60)
+    await soon(waiter)
     assert not waiter.missing
     watch.discard(waiter)
 
@@ -200,13 +200,14 @@ def test_waiters_of_a_closed_loop_are_dropped(
 def test_two_event_loops_in_one_process(vod_emulator: Emulator, sqlite: FickleStore, start: Start) -> None:
     """Each waiter is woken in its own loop."""
     watch = start(sqlite)
-    outcomes: list[float] = []
+    outcomes: list[str] = []
 
     def live(vod_task_id: str) -> None:
-        async def wait() -> float:
-            return await wait_for(watch, TaskWaiter([vod_task_id]))
+        async def wait() -> None:
+            await wait_for(watch, TaskWaiter([vod_task_id]))
 
-        outcomes.append(asyncio.run(wait()))
+        asyncio.run(wait())
+        outcomes.append(vod_task_id)
 
     threads = [threading.Thread(target=live, args=(f"Concat-{each}",)) for each in range(2)]
     for thread in threads:
@@ -229,7 +230,7 @@ async def test_a_refused_key_fails_the_waiters_once(connection: Emulator, monkey
     waiters = [TaskWaiter([f"T-{each}"], name=f"{each}") for each in range(50)]
     for waiter in waiters:
         watch.add(waiter)
-    outcomes = await asyncio.gather(*(waiter.next(60) for waiter in waiters), return_exceptions=True)
+    outcomes = await asyncio.gather(*(soon(waiter) for waiter in waiters), return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} == {VodAuthenticationError}
     assert not await waiters[0].next(0.1)
     assert watch.inbox.waiters.longest(watch.queue) == []
@@ -249,9 +250,9 @@ async def test_an_error_is_not_lost_behind_an_event(sqlite: FickleStore, start: 
     await asyncio.to_thread(until, lambda: waiter._found)
     watch.end()
     await asyncio.to_thread(watch.join)
-    assert set(await waiter.next(60)) == {"A"}
+    assert set(await soon(waiter)) == {"A"}
     with pytest.raises(InboxUnavailableError):
-        await waiter.next(60)
+        await soon(waiter)
 
 
 async def test_a_watch_that_cannot_start_fails_its_waiters(
@@ -269,7 +270,7 @@ async def test_a_watch_that_cannot_start_fails_its_waiters(
     waiter = TaskWaiter(["A"])
     assert watch.add(waiter)
     with pytest.raises(ZeroDivisionError):
-        await waiter.next(60)
+        await soon(waiter)
     await asyncio.to_thread(watch.join)
     assert not watch.alive
 
@@ -338,7 +339,7 @@ async def test_a_bug_in_a_thread_surfaces(sqlite: FickleStore, start: Start) -> 
     sqlite.headers_after = fail  # type: ignore[attr-defined]
     sqlite.receive(watch.queue, [concat_event("B")], "callback")
     with pytest.raises(ZeroDivisionError):
-        await waiter.next(60)
+        await soon(waiter)
     await asyncio.to_thread(watch.join)
 
 
