@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 
 import pytest
@@ -51,8 +52,8 @@ def test_somebody_waits_and_vod_does_not_answer(vod: Vod, capsys: pytest.Capture
     vod.store.leases.acquire(vod.queue, "host:1:x", 60 if held else 0.0, info=trouble)
     assert cli.main(["relay", "status"]) == 2
     told = capsys.readouterr().out
-    assert "pulls have failed since 660 s ago: Connection refused" in told
-    assert "Last pull 700 s ago" in told
+    assert re.search(r"pulls have failed since 6[67]\d s ago: Connection refused", told)
+    assert re.search(r"Last pull 7[01]\d s ago", told)
 
 
 @pytest.mark.usefixtures("impatient")
