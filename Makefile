@@ -34,8 +34,8 @@ test: lint ## Linters, types and every test; JOBS=1 for one after the other.
 test-scale: install ## 300 sensors in two triggerers, one of which is killed; SENSORS=600 for as many.
 	VOD_TEST_SENSORS=$(or $(SENSORS),300) $(BIN)/pytest -s tests/acceptance/test_scale.py
 
-bench: install ## Measure speed and cost beside baselines; QUICK=1 for a short form, ONLY="drain inbox" for some figures.
-	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(addprefix --only ,$(ONLY))
+bench: install ## Measure speed and cost beside baselines; QUICK=1, ONLY="drain inbox", BEFORE=PATH (a checkout of an earlier version).
+	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(addprefix --only ,$(ONLY)) $(if $(BEFORE),--before $(BEFORE))
 
 chaos: install ## 20,000 events while everything fails now and then; SEED=… and EVENTS=… repeat or shorten it.
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(EVENTS),--events $(EVENTS))
