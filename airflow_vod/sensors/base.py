@@ -271,7 +271,7 @@ class VodSensor(BaseSensorOperator):
         raise AirflowSensorTimeout(f"{self._timeout_message(event)} {self._seen(event.get('asked_at'))}")
 
     def _take_patiently(self, context: Context, event: dict[str, Any]) -> PokeReturnValue | None:
-        """Take what was found, even where the inbox is away for a moment: the wait is over and must not be in vain."""
+        """Read what was found, retrying while the inbox is unreachable: a finished wait must not be lost."""
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(InboxUnavailableError),
             stop=tenacity.stop_after_delay(_TAKE_PATIENCE),
@@ -286,7 +286,7 @@ class VodSensor(BaseSensorOperator):
 
     @contextlib.contextmanager
     def _ends_as_airflow_says(self) -> Iterator[None]:
-        """Let an error skip this task where its author asked for that, with the reason in words.
+        """Turn an error into a skip where the DAG's author asked for that, with the reason as its message.
 
         Airflow itself decides this differently by mode; this is its table for the mode ``poke``, for every mode.
         """

@@ -207,7 +207,7 @@ class VodTaskSensor(VodSensor):
     def _ask(self, context: Context) -> bool:
         """Ask VOD about tasks that have not ended by what the inbox knows, unless it was asked in this wait already.
 
-        About `_ASK_LIMIT` of them at the most; the others' turn comes while they are waited for.
+        At most `_ASK_LIMIT` of them; the watch asks about the others while they are waited for.
 
         :return: whether one of them has ended.
         """

@@ -1,6 +1,6 @@
 """What sensors say to people: in the log, in errors and at a DAG's own line.
 
-Invariant: whatever fails while something is put in words is part of the words.
+Invariant: an error met while a message is composed becomes part of the message.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What waits in the triggerer while a sensor is deferred, and on a worker while it is not: the end of VOD tasks.
 
-Invariant: whoever waits for VOD tasks, in whichever mode, waits with this trigger; the result itself stays in the inbox.
+Invariant: every wait for VOD tasks, in every mode, uses this trigger; the result itself stays in the inbox.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class VodTaskTrigger(VodWaitTrigger):
         self.end_from_trigger = end_from_trigger
         self.do_xcom_push = do_xcom_push
         self.asked_at = asked_at
-        self._unjudged: set[str] = set()  # ended, and nobody has looked yet whether well
+        self._unjudged: set[str] = set()  # ended, but their outcome has not been read yet
 
     def _arguments(self) -> dict[str, Any]:
         return {

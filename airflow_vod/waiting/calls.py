@@ -51,7 +51,7 @@ class Signal:
     def wait(self, seconds: float) -> bool:
         """Wait for a signal.
 
-        :param seconds: how long at the most.
+        :param seconds: how long at most.
         :return: whether there was one since the last call.
         """
         try:

@@ -1,7 +1,7 @@
 """The way of one asset watcher through a queue of the inbox: every event that counts, once, across restarts.
 
 Invariants: the cursor in the inbox passes an event only after whoever takes the events has acknowledged it and all before it,
-so nothing is missed while nobody runs; events are handed out only under the watcher's lease, so of two processes that run
+so nothing is missed while no process runs; events are handed out only under the watcher's lease, so of two processes that run
 the same watcher one hands out. What is handed out and not acknowledged when a process dies comes again, with the same key.
 """
 
@@ -68,7 +68,7 @@ class Feed:
         self._watch: Watch | None = None
         self._queue: str | None = None
         self._position = 0  # up to which this has handed out what counts
-        self._knows_cursor = False  # whether nobody else can have moved the cursor since it was read
+        self._knows_cursor = False  # no other process can have moved the cursor since it was read
         self._open: deque[tuple[int, float]] = deque()  # handed out, not yet acknowledged: position and when
         self._taken: set[int] = set()  # acknowledged, and not yet marked as read in the inbox
         self._room = asyncio.Event()
@@ -77,7 +77,7 @@ class Feed:
         self._renewal: asyncio.Future[bool] | None = None  # the latest
 
     async def events(self) -> AsyncIterator[tuple[dict[str, Any], int]]:
-        """Hand out events, each as `event_to_small_dict` tells it and with its position; never ends by itself."""
+        """Yield events, each as `event_to_small_dict` writes it, with its position; never ends on its own."""
         while True:
             try:
                 found, looked_up_to = await self._look()
@@ -92,7 +92,7 @@ class Feed:
                 else:
                     await self._pass(looked_up_to)
             except InboxUnavailableError as error:
-                log.warning("Cannot use the inbox now for %s, trying on: %s", self._follower.name, error)
+                log.warning("Cannot use the inbox for %s now, retrying: %s", self._follower.name, error)
                 self._leave()  # it may be the watch that has ended
                 await asyncio.sleep(_PAUSE)
             except VodError as error:
@@ -155,7 +155,7 @@ class Feed:
         if position > self._position:
             self._position = position
             if not self._open:
-                await self.acknowledge(position)  # nobody need look at these again
+                await self.acknowledge(position)  # these need not be read again
 
     def _read(
         self, inbox: InboxStore, queue: str, after: int

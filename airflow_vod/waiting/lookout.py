@@ -125,7 +125,7 @@ class Lookout:
         call_in_loops(calls)
 
     def _hand_out_matches(self, events: Iterable[StoredEvent], only: set[EventWaiter] | None = None) -> None:
-        """Hand events to those for whom they count; matching needs no lock, so it holds nobody up.
+        """Deliver events to the waiters that they match; matching takes no lock, so it blocks no other thread.
 
         :param only: those for whom they are read; None for all whose look is over, and for followers.
         """

@@ -38,7 +38,7 @@ class VodEventProducer(SharedStreamProducer):
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
-        self._broken = False  # an event was not stored: whoever takes this up again begins with it
+        self._broken = False  # an event was not stored: the next producer starts with it
 
     async def open_stream(self) -> AsyncIterator[tuple[Handed, Handed]]:
         """Hand out events."""

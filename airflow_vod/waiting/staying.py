@@ -20,7 +20,7 @@ from airflow_vod.waiting.watch import END_PATIENCE, Watch, watches
 
 log = logging.getLogger(__name__)
 
-_GLANCE = 0.05  # seconds between two glances at whether there is anything left to stay for
+_CHECK_EVERY = 0.05  # seconds between two checks whether the trigger is idle
 
 
 class Staying(Protocol):
@@ -57,7 +57,7 @@ class Stay:
     def run(self, seconds: float | None = None) -> Any:
         """Run the trigger until it fires.
 
-        :param seconds: leave it after so long, or as soon as it is idle: then the wait goes on in another process. None stays
+        :param seconds: leave it after this time, or as soon as it is idle: the wait then continues in another process. None stays
             until it fires.
         :return: the payload of its event; None where it was left, or ended with `end`.
         """
@@ -116,10 +116,10 @@ class Stay:
                 await asyncio.wait({firing})
 
     async def _until_idle(self, firing: asyncio.Future[Any], leave_at: float) -> None:
-        glances = 0  # in a row that saw nothing to do; what was handed over may be on its way at the first
-        while glances < 2 and not firing.done() and time.monotonic() < leave_at:
-            await asyncio.wait({firing}, timeout=_GLANCE)
-            glances = glances + 1 if self._trigger.idle else 0
+        idle_checks = 0  # in a row; at the first, something may just be on its way to the trigger
+        while idle_checks < 2 and not firing.done() and time.monotonic() < leave_at:
+            await asyncio.wait({firing}, timeout=_CHECK_EVERY)
+            idle_checks = idle_checks + 1 if self._trigger.idle else 0
 
 
 def _leave() -> None:

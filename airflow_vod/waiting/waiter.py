@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class WatchRetiredError(InboxUnavailableError):
-    """Another watch has taken the place of this one; whoever waits goes on with that."""
+    """Another watch has replaced this one; waiters continue with that."""
 
 
 class Waiter:
@@ -47,7 +47,7 @@ class Waiter:
 
     @property
     def listed_for(self) -> Collection[str | None]:
-        """The VOD tasks under which people see who waits; None for whoever waits for something else."""
+        """The VOD tasks under which this waiter is listed; None if it waits for something else."""
         return (None,)
 
     async def _wait(self, seconds: float) -> None:
@@ -76,7 +76,7 @@ class Waiter:
         self.wake()
 
     def wake(self) -> None:
-        """Let whoever waits look at what is new, in the waiter's event loop."""
+        """Resume `next`, in the waiter's event loop."""
         if self._woken is not None and not self._woken.done():
             self._woken.set_result(None)
 
@@ -116,7 +116,7 @@ class TaskWaiter(Waiter):
     async def next(self, seconds: float) -> set[str]:
         """Wait for the next events.
 
-        :param seconds: how long at the most.
+        :param seconds: how long at most.
         :return: the VOD tasks whose end was found since the last call; empty after the timeout, or when the waiter was
             woken for another reason.
         :raises VodError: the watch cannot go on.
@@ -164,7 +164,7 @@ class MatchWaiter(Waiter):
     async def next(self, seconds: float) -> None:
         """Wait until there may be something new.
 
-        :param seconds: how long at the most.
+        :param seconds: how long at most.
         :raises VodError: the watch cannot go on.
         """
         if self._error is None and not self._has_news():

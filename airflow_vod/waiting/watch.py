@@ -220,7 +220,7 @@ class Watch:
         self._signal.send()
 
     def _passes_by(self) -> bool:
-        """Say whether this process may end with the next event: whoever waits alone, on a worker, is done then."""
+        """Say whether this process may end with the next event, as a worker does whose only sensor is done."""
         return len(self._index) <= 1
 
     def _listen(self) -> None:
@@ -234,7 +234,7 @@ class Watch:
     # The steps
 
     def _serve(self, *steps: Step) -> None:
-        """Hand out events until nobody needs them any more."""
+        """Run the steps until this watch is no longer needed."""
         self._needed_at = now = time.monotonic()
         self._list_again_at, self._look_again_at = now + listing.LISTED_FOR / 2, now + LOOK_AGAIN
         due = dict.fromkeys(steps, now)

@@ -48,12 +48,12 @@ class Watches:
         if task is None:
             task = self._resolving[where] = where[0].create_task(self._resolve(key, read_settings))
             task.add_done_callback(lambda done: self._resolved_in(where, done))
-        return await asyncio.shield(task)  # whoever is cancelled leaves it to the others
+        return await asyncio.shield(task)  # a cancelled caller leaves the task to the others
 
     def _resolved_in(self, where: tuple[asyncio.AbstractEventLoop, _Key], task: asyncio.Task[Watch]) -> None:
         self._resolving.pop(where, None)
         if not task.cancelled():
-            task.exception()  # those who still wait have it; if nobody does, asyncio need not complain
+            task.exception()  # mark it as retrieved: those who still wait have it
 
     async def _resolve(self, key: _Key, read_settings: ReadSettings) -> Watch:
         settings = await read_settings()
