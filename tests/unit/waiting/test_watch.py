@@ -12,12 +12,13 @@ import tracemalloc
 import pytest
 
 from airflow_vod.emulator import Emulator
+from airflow_vod.events.matching import EventMatch
 from airflow_vod.exceptions import InboxUnavailableError, VodAuthenticationError
 from airflow_vod.inbox import InboxStore
 from airflow_vod.triggers.vod import VodTaskTrigger
 from airflow_vod.waiting import watch as watch_module
 from airflow_vod.waiting.calls import Signal
-from airflow_vod.waiting.waiter import TaskWaiter
+from airflow_vod.waiting.waiter import EventWaiter, TaskWaiter
 from airflow_vod.waiting.watch import Watch
 from airflow_vod.waiting.watches import watch_of
 from tests.relays import SUB_APP_ID, FickleStore, publish, settings_of, until
@@ -165,6 +166,45 @@ async def test_what_was_never_announced_is_found_by_looking_again(
     sqlite.receive(watch.queue, [concat_event("A")], "callback")
     watch._lookout.position = 10**6  # as if it had been read already
     await soon(waiter)
+    assert not waiter.missing
+    watch.discard(waiter)
+
+
+async def test_an_event_waiter_has_that_backstop_too(
+    sqlite: FickleStore, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was never announced is found for whoever waits for an event by what it says, on a queue that is quiet otherwise."""
+    monkeypatch.setattr(watch_module, "LOOK_AGAIN", 2.0)
+    sqlite.wait_for_news = lambda *_, stop, **__: stop.wait(0.1) and False  # type: ignore[attr-defined]
+    watch = start(sqlite)
+    waiter = EventWaiter(EventMatch.of("ConcatComplete"), since=0.0)
+    watch.add(waiter)
+    await waiter.next(0.3)
+    watch._lookout.position = 10**6  # as if it had been read already
+    waiter.looked_up_to = 0
+    sqlite.receive(watch.queue, [concat_event("A")], "callback")
+    await asyncio.wait_for(waiter.next(20), 30)
+    assert waiter.found is not None
+    watch.discard(waiter)
+
+
+@pytest.mark.parametrize("broken", ["headers_after", "find"])
+async def test_one_failed_read_is_made_good_without_any_other_signal(
+    sqlite: FickleStore, start: Start, broken: str
+) -> None:
+    """What could not be read for a moment is read again a second later, although nothing else happens meanwhile."""
+    watch = start(sqlite)
+    waiter = TaskWaiter(["A"])
+    if broken == "headers_after":
+        watch.add(waiter)
+        await waiter.next(1.5)
+    sqlite.broken = {broken}
+    sqlite.receive(watch.queue, [concat_event("A")], "callback")
+    if broken == "find":
+        watch.add(waiter)
+    await asyncio.to_thread(until, lambda: watch._outage)
+    sqlite.broken = set()
+    await asyncio.wait_for(waiter.next(20), 30)
     assert not waiter.missing
     watch.discard(waiter)
 
