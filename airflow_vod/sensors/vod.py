@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowFailException, PokeReturnValue, conf
 
 from airflow_vod.exceptions import VodApiError, VodAuthenticationError
-from airflow_vod.inbox.lookup import FinishedTasks, look, task_name, vod_task_ids
+from airflow_vod.inbox.lookup import look, task_name, vod_task_ids
 from airflow_vod.sensors.base import VodSensor
 
 if TYPE_CHECKING:
@@ -175,8 +175,8 @@ class VodTaskSensor(VodSensor):
         :return: what the sensor returns, once every task has ended; None while one has not.
         :raises VodTaskFailedError: a task has failed.
         """
-        found = self._finished()
-        failed = found.failed(self.on_partial)
+        found = look(self._inbox, self._queue, self._vod_task_ids, self._event_types)
+        failed, self._missing = found.failed(self.on_partial), found.missing
         self._of_interest = next((result.vod_task_id for result in failed), next(iter(found.missing), None))
         if not found.complete and not (failed and self.fail_fast):
             return None
@@ -191,12 +191,10 @@ class VodTaskSensor(VodSensor):
         values = found.values()
         return PokeReturnValue(is_done=True, xcom_value=values[0] if self._single else values)
 
-    def _finished(self) -> FinishedTasks:
-        return look(self._inbox, self._queue, self._vod_task_ids, self._event_types)
-
     # Asking VOD itself
 
     _asked_at: float | None = None
+    _missing: Sequence[str] = ()  # of the tasks, those that had not ended at the latest look
 
     def _first_look(self, context: Context) -> PokeReturnValue | None:
         """Look, ask VOD about what is not there, and look again: an event may have come and gone before this inbox was."""
@@ -211,7 +209,7 @@ class VodTaskSensor(VodSensor):
 
         :return: whether one of them has ended.
         """
-        due = self._not_yet_asked(context, self._finished().missing[:_ASK_LIMIT])
+        due = self._not_yet_asked(context, self._missing[:_ASK_LIMIT])
         if not due:
             return False
         from airflow_vod.relay.reconcile import Reconciler

@@ -31,9 +31,8 @@ class Watches:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._by_settings: dict[
-            VodSettings, Watch
-        ] = {}  # two connections to one queue, or one that was edited, have one each
+        # Two connections to one queue, or one that was edited, have one each.
+        self._by_settings: dict[VodSettings, Watch] = {}
         self._resolved: dict[_Key, tuple[Watch, float]] = {}  # with the monotonic time of resolution
         self._resolving: dict[tuple[asyncio.AbstractEventLoop, _Key], asyncio.Task[Watch]] = {}
 
