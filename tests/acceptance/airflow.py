@@ -173,9 +173,12 @@ class Airflow:
         self.wait(lambda: self.task_states(dag_id, run_id).get((task_id, -1)) in states, timeout)
 
     def wait_for_run(self, dag_id: str, run_id: str, timeout: float = 120) -> str:
-        """Wait until a run has ended and return its state."""
+        """Wait until a run has ended and return its state; prints why, where it has failed."""
         self.wait(lambda: self.run_state(dag_id, run_id) in _TERMINAL, timeout)
-        return self.run_state(dag_id, run_id)
+        state = self.run_state(dag_id, run_id)
+        if state == "failed":  # pytest shows it only if the test fails
+            print(self.task_states(dag_id, run_id), self.why_failed(dag_id), sep="\n")
+        return state
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
         """Read an XCom."""
