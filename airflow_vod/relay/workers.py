@@ -6,9 +6,10 @@ Invariant: whatever a piece of work returns or raises reaches the one thread tha
 from __future__ import annotations
 
 import queue
-import threading
 from collections.abc import Callable
 from typing import Any
+
+from airflow_vod.relay.threads import SYSTEM_THREADS, Thread, Threads
 
 
 class Workers:
@@ -18,14 +19,15 @@ class Workers:
     then there are events to be stored and confirmed.
 
     :param name: of the threads. They are no daemons, but for those of `start_detached`.
+    :param threads: starts them.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, threads: Threads = SYSTEM_THREADS) -> None:
         self._name = name
-        # Their C implementation is re-entrant, so that a signal handler may call `wake` at any moment.
-        self._work: queue.SimpleQueue[tuple[Callable[[], Any], Callable[[Any], None]] | None] = queue.SimpleQueue()
-        self._notes: queue.SimpleQueue[tuple[Callable[[Any], None], Any] | None] = queue.SimpleQueue()
-        self._threads: list[threading.Thread] = []
+        self._starter = threads
+        self._work = threads.mailbox()  # (work, then), or None to end one thread
+        self._notes = threads.mailbox()  # (then, outcome), or None to wake up
+        self._threads: list[Thread] = []
         self._open = 0
 
     def start(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
@@ -38,18 +40,15 @@ class Workers:
         self._open += 1
         self._work.put((work, then))
         if self._open > len(self._threads):
-            thread = threading.Thread(target=self._serve, name=self._name)
             try:
-                thread.start()
+                self._threads.append(self._starter.start(self._serve, self._name))
             except RuntimeError:  # no thread left on this machine: those that exist do the work in turn
                 if not self._threads:
                     raise
-            else:
-                self._threads.append(thread)
 
     def start_detached(self, work: Callable[[], Any]) -> None:
         """Run something that may take minutes and that the end of the process may break off; nobody hears of its outcome."""
-        threading.Thread(target=work, name=f"{self._name}, detached", daemon=True).start()
+        self._starter.start(work, f"{self._name}, detached", daemon=True)
 
     def take_notes(self, timeout: float) -> None:
         """Wait until some work is done or `wake` is called, then take all notes that are there: one commit serves many pulls.
@@ -63,7 +62,7 @@ class Workers:
                     self._open -= 1
                     then, outcome = note
                     then(outcome)
-                note = self._notes.get_nowait()
+                note = self._notes.get(block=False)
         except queue.Empty:
             return
 

@@ -9,6 +9,8 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
 
 API_LIMIT = 100  # requests/s per action and account (VOD API: PullEvents, ConfirmEvents, DescribeTaskDetail)
 
@@ -21,6 +23,7 @@ class Pacer:
     :param limit: calls allowed in any one second.
     :param clock: monotonic seconds.
     :param sleep: lets seconds pass.
+    :param line: a lock, in which callers of `wait` stand in line; None for one of this process's threads.
     """
 
     def __init__(
@@ -28,6 +31,7 @@ class Pacer:
         limit: int = API_LIMIT,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        line: AbstractContextManager[Any] | None = None,
     ) -> None:
         at_once = max(1, limit * 2 // 100)
         self._interval = 1 / (limit - at_once - limit // 100)
@@ -35,7 +39,7 @@ class Pacer:
         self._clock = clock
         self._sleep = sleep
         self._lock = threading.Lock()
-        self._line = threading.Lock()
+        self._line = line or threading.Lock()
         self._next = float("-inf")  # when the next call would be due if none came early
 
     def take(self) -> float:
