@@ -29,6 +29,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_vod.exceptions import InboxError, InboxUnavailableError, VodError, error_from_dict
+from airflow_vod.hooks.inbox_file import inbox_file_problem
 from airflow_vod.hooks.version_compat import AirflowRescheduleException, TaskDeferralTimeout
 from airflow_vod.hooks.vod import DEFAULT_CONN_ID, VodHook
 from airflow_vod.inbox.lookup import task_name
@@ -324,6 +325,8 @@ class VodSensor(BaseSensorOperator):
     def _queue(self) -> str:
         queue = self.vod_settings.queue
         self.log.info("Waiting for %s in queue %s (connection %s)", self._wanted(), queue, self.vod_conn_id)
+        if problem := inbox_file_problem():
+            self.log.warning("%s", problem)
         return queue
 
     # For who has to find out why nothing came
