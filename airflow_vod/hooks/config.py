@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 _SECTION, _OPTION = "tencent_vod", "inbox_sql_alchemy_conn"
 _VARIABLE = f"AIRFLOW__{_SECTION}__{_OPTION}".upper()
 _RETENTION_DAYS = 7.0
-_KEPT_FOR = 30.0  # seconds; a command takes as long as a program takes to start, and the API server asks at each request
+_KEPT_FOR = (
+    30.0  # seconds; a command takes as long as a program takes to start, and the API server asks at each request
+)
 
 
 def inbox_url() -> str:

@@ -43,7 +43,9 @@ def problem_of(url: str) -> str | None:
     if path is None:
         return None
     if path == "":
-        return f"The inbox is in memory, so each process has one of its own, and what it holds is lost with it. {REMEDY}"
+        return (
+            f"The inbox is in memory, so each process has one of its own, and what it holds is lost with it. {REMEDY}"
+        )
     if not PurePath(path).is_absolute():
         return (
             f"The inbox is the file {path}, a relative path: each process looks for it in the folder that it was started in, "
@@ -62,7 +64,7 @@ def problem_of(url: str) -> str | None:
 
 def _file_of(url: str) -> str | None:
     """:return: the path of a SQLite database as the URL has it; empty for one in memory, None for another database."""
-    if not url.partition(":")[0].partition("+")[0].lower() == "sqlite":
+    if url.partition(":")[0].partition("+")[0].lower() != "sqlite":
         return None
     path, _, query = url.partition("://")[2].removeprefix("/").partition("?")
     if path in ("", ":memory:") or "mode=memory" in query or path.startswith("file::memory:"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -102,15 +103,38 @@ def trouble_of(lease: Lease | None, longest_wait: float, now: float, *, by_callb
         caller has not asked VOD: then the word of a relay that holds the lease counts.
     :return: one sentence about what is wrong; None where the relay is healthy.
     """
-    health = RelayHealth.from_dict(lease.info if lease else {})
+    health, held = RelayHealth.from_dict(lease.info if lease else {}), lease is not None and not lease.expired
     if by_callback is None:
-        by_callback = health.by_callback and lease is not None and not lease.expired
+        by_callback = health.by_callback and held
     silent_for = now - (health.last_pull_at or 0.0)
-    if by_callback or longest_wait <= SILENCE or silent_for <= SILENCE:
+    failing_for = now - (health.failing_since_at or now)
+    if by_callback or silent_for <= SILENCE:
         return None
-    last = f"VOD last answered a pull {silent_for:.0f} s ago" if health.last_pull_at else "no pull was ever answered"
-    cause = f": {health.failure}" if health.failure else ""
-    return f"Somebody has waited for {longest_wait:.0f} s, but {last}{cause}"
+    cause = _cause_of(health) or ("" if held else ", and nobody pulls the queue now")
+    if longest_wait > SILENCE:
+        last = (
+            f"VOD last answered a pull {silent_for:.0f} s ago" if health.last_pull_at else "no pull was ever answered"
+        )
+        return f"Somebody has waited for {longest_wait:.0f} s, but {last}{cause}"
+    if held and failing_for > SILENCE:
+        return f"The queue cannot be pulled{cause}"
+    return None
+
+
+def _cause_of(health: RelayHealth) -> str:
+    """Say why the latest pulls failed, and since when they have; empty while they succeed."""
+    if not health.failure:
+        return ""
+    since = f"pulls have failed since {utc(health.failing_since_at)}, " if health.failing_since_at else ""
+    return f": {since}{health.failure}"
+
+
+def utc(moment_at: float) -> str:
+    """Write a moment for people, who compare it with their logs.
+
+    :param moment_at: Unix seconds.
+    """
+    return datetime.fromtimestamp(moment_at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def _number(value: object) -> float | None:

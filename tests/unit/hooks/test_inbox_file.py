@@ -76,7 +76,9 @@ def test_a_pod_whose_configuration_says_otherwise(monkeypatch: pytest.MonkeyPatc
     assert "KubernetesExecutor" in (problem_of(FILE) or "")
 
 
-@pytest.mark.parametrize("url", ["sqlite:///vod_inbox.db", "sqlite+pysqlite:///data/inbox.db", "sqlite:///file:i.db?uri=true"])
+@pytest.mark.parametrize(
+    "url", ["sqlite:///vod_inbox.db", "sqlite+pysqlite:///data/inbox.db", "sqlite:///file:i.db?uri=true"]
+)
 def test_a_relative_path(url: str) -> None:
     """It is another file for each process, whatever runs the tasks."""
     assert "a relative path" in (problem_of(url) or "")

@@ -12,7 +12,6 @@ from airflow_vod.emulator import Emulator, EmulatorOptions
 from airflow_vod.exceptions import VodAuthenticationError, VodSettingsError
 from airflow_vod.hooks.vod import VodHook
 from airflow_vod.tencent.settings import VodSettings
-from tests import airflow_home
 
 SUB_APP_ID = 1500012345
 KEY = {"conn_type": "tencent_vod", "login": "AKIDone", "password": "secret-of-one"}

@@ -51,7 +51,24 @@ def test_who_waits_in_vain_is_trouble(expired: bool) -> None:
     silent = lease(expired, last_pull_at=NOW - SILENCE - 1, failure="Connection refused")
     trouble = trouble_of(silent, SILENCE + 1, NOW)
     assert trouble == "Somebody has waited for 121 s, but VOD last answered a pull 121 s ago: Connection refused"
-    assert trouble_of(None, SILENCE + 1, NOW) == "Somebody has waited for 121 s, but no pull was ever answered"
+    nobody = trouble_of(None, SILENCE + 1, NOW)
+    assert nobody == "Somebody has waited for 121 s, but no pull was ever answered, and nobody pulls the queue now"
+
+
+def test_since_when_is_told() -> None:
+    """The time is the one that logs have; the cause stands behind it."""
+    info = {"last_pull_at": NOW - 700, "failing_since_at": NOW - 660, "failure": "Connection refused"}
+    told = trouble_of(lease(True, **info), SILENCE + 1, NOW)
+    assert told is not None
+    assert told.endswith("pulls have failed since 2027-01-15 07:49:00Z, Connection refused")
+
+
+def test_a_relay_that_cannot_pull_is_trouble_though_nobody_waits() -> None:
+    """While it holds the lease; one that has gone has left nobody without events."""
+    info = {"last_pull_at": NOW - 700, "failing_since_at": NOW - 660, "failure": "Connection refused"}
+    assert "Connection refused" in (trouble_of(lease(**info), 0, NOW) or "")
+    assert trouble_of(lease(True, **info), 0, NOW) is None
+    assert trouble_of(lease(**info | {"failing_since_at": NOW - 9, "last_pull_at": NOW - 9}), 0, NOW) is None
 
 
 @pytest.mark.parametrize(("waited", "silent"), [(0, 9999), (SILENCE, 9999), (9999, SILENCE), (9999, 0)])

@@ -12,7 +12,8 @@ from airflow_vod.emulator import Emulator, EmulatorOptions, ManualClock
 from airflow_vod.events.parse import UnparsedEvent, VodEvent
 from airflow_vod.exceptions import InboxError, InboxUnavailableError
 from airflow_vod.inbox import InboxStore, Waiter
-from airflow_vod.relay.steps import LEASE_TTL, UPKEEP_EVERY, Relay
+from airflow_vod.relay.steps import LEASE_TTL, Relay
+from airflow_vod.relay.upkeep import PRUNE_EVERY
 from airflow_vod.tencent.client import PULL_HOLD, VodClient
 from tests.relays import SUB_APP_ID, FickleStore, client_of, drain, publish
 from tests.samples import Clock
@@ -250,11 +251,11 @@ def test_pruning_is_due_now_and_then(vod: Emulator, inbox: InboxStore) -> None:
     due = []
     for second in range(0, 3 * 3600, 60):
         clock.now += 60
-        assert not keeps_all.upkeep_due()
-        if relay.upkeep_due():
+        assert keeps_all.upkeep.prune not in list(keeps_all.upkeep.due())
+        if relay.upkeep.prune in list(relay.upkeep.due()):
             due.append(second)
-    assert due[0] <= UPKEEP_EVERY / 10
-    assert [later - earlier for earlier, later in pairwise(due)] == [UPKEEP_EVERY] * (len(due) - 1)
+    assert due[0] <= PRUNE_EVERY / 10
+    assert [later - earlier for earlier, later in pairwise(due)] == [PRUNE_EVERY] * (len(due) - 1)
     assert len(due) == 3
     relay.client.close()
 
