@@ -9,6 +9,7 @@ import json
 import time
 from typing import Any, TextIO
 
+from airflow_vod.cli.printable import printable
 from airflow_vod.exceptions import VodApiError
 from airflow_vod.hooks.server import ServerHook
 from airflow_vod.relay.health import RelayHealth, utc
@@ -68,7 +69,7 @@ def _text(status: dict[str, Any]) -> str:
         lines.insert(3, f"Trouble   pulls have failed since {since}: {relay.failure}")
     lines += [f"Unhealthy {status[name]}" for name in ("trouble", "rivals") if status[name]]
     lines += [f"          {_waiter(each)}, {each['seconds']} s" for each in status["longest_waiters"]]
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _waiter(waiter: dict[str, Any]) -> str:

@@ -58,6 +58,7 @@ class RelayHealth:
     :param failure: why the latest pull failed; empty while pulls succeed.
     :param by_callback: whether the queue is not pulled because VOD delivers the events by callback.
     :param summary: what the relay has done.
+    :param pulls_refused: whether the latest pull was refused for a reason that waiting does not mend.
     """
 
     last_pull_at: float | None = None
@@ -68,6 +69,7 @@ class RelayHealth:
     failure: str = ""
     by_callback: bool = False
     summary: RelaySummary = field(default_factory=RelaySummary)
+    pulls_refused: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as small, flat JSON."""
@@ -90,6 +92,7 @@ class RelayHealth:
             failure=str(known.get("failure") or ""),
             by_callback=known.get("by_callback") is True,
             summary=RelaySummary(**counts),
+            pulls_refused=known.get("pulls_refused") is True,
         )
 
 

@@ -20,6 +20,8 @@ from airflow_vod.exceptions import (
     InboxError,
     InboxUnavailableError,
     VodApiError,
+    VodAuthenticationError,
+    VodInvalidRequestError,
     VodPushModeError,
 )
 from airflow_vod.inbox.leases import new_holder
@@ -184,6 +186,7 @@ class Relay:
         self.health.caught_up_at = _later(self.health.caught_up_at, before.caught_up_at)
         # Until a pull succeeds it is the same trouble, whoever pulls.
         self.health.failing_since_at, self.health.failure = before.failing_since_at, before.failure
+        self.health.pulls_refused = before.pulls_refused
 
     def holds_lease(self) -> bool:
         """Say whether a pull that starts now ends inside the lease, even if the server holds it."""
@@ -217,7 +220,7 @@ class Relay:
         """Account for a pull that was answered."""
         health, now = self.health, self._wall_clock()
         health.last_pull_at = now
-        health.failing_since_at, health.failure = None, ""
+        health.failing_since_at, health.failure, health.pulls_refused = None, "", False
         self.summary.pulls += 1
         self.summary.pulled += len(deliveries)
         if len(deliveries) < PULL_LIMIT:
@@ -232,6 +235,7 @@ class Relay:
         self.summary.pull_failures += 1
         self.health.failing_since_at = self.health.failing_since_at or self._wall_clock()
         self.health.failure = str(error)
+        self.health.pulls_refused = isinstance(error, (VodAuthenticationError, VodInvalidRequestError))
         metrics.count("pull.failures", queue=self.queue)
 
     def receive(self, deliveries: Sequence[Delivery]) -> list[Delivery]:

@@ -35,7 +35,7 @@ def test_received_event_is_found_by_its_task(inbox: InboxStore) -> None:
 
 
 def test_second_copy_changes_nothing(inbox: InboxStore) -> None:
-    """A redelivery, also from another source, is reported as a duplicate and changes nothing but the source of an end that VOD was asked for."""
+    """A redelivery, also from another source, is a duplicate and changes nothing; see below for one word that it may."""
     event = concat_event("Concat-1")
     (first,) = inbox.receive(Q, [event], "pull")
     before = inbox.newest(Q)
