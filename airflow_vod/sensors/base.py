@@ -249,6 +249,8 @@ class VodSensor(BaseSensorOperator):
         return self._deadline
 
     def _look_before_waiting(self, context: Context) -> PokeReturnValue | None:
+        if problem := inbox_file_problem():
+            self.log.warning("%s", problem)
         try:
             return self._first_look(context)
         except InboxUnavailableError as error:
@@ -325,8 +327,6 @@ class VodSensor(BaseSensorOperator):
     def _queue(self) -> str:
         queue = self.vod_settings.queue
         self.log.info("Waiting for %s in queue %s (connection %s)", self._wanted(), queue, self.vod_conn_id)
-        if problem := inbox_file_problem():
-            self.log.warning("%s", problem)
         return queue
 
     # For who has to find out why nothing came
