@@ -107,11 +107,10 @@ class _Seen:
 
     def results(self) -> list[CheckResult]:
         """Judge it."""
-        wrong = [CheckResult("error", self._state[name]) for name in ("trouble", "rivals") if self._state[name]]
-        pulls = self._pulls()
-        if pulls is not None and self._state["trouble"] is None:
-            wrong.append(pulls)
-        return wrong or [CheckResult("ok", f"By what the inbox knows, pulls succeed; {self._state['waiters']} wait.")]
+        wrong = self._pulls()
+        if self._state["trouble"]:
+            wrong = CheckResult("error", self._state["trouble"])
+        return [wrong or CheckResult("ok", f"By what the inbox knows, pulls succeed; {self._state['waiters']} wait.")]
 
     def _pulls(self) -> CheckResult | None:
         from airflow_vod.relay.health import utc

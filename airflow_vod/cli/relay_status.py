@@ -67,7 +67,8 @@ def _text(status: dict[str, Any]) -> str:
     if relay.failing_since_at:
         since = f"{_ago(relay.failing_since_at)}, {utc(relay.failing_since_at)}"
         lines.insert(3, f"Trouble   pulls have failed since {since}: {relay.failure}")
-    lines += [f"Unhealthy {status[name]}" for name in ("trouble", "rivals") if status[name]]
+    if status["trouble"]:
+        lines.append(f"Unhealthy {status['trouble']}")
     lines += [f"          {_waiter(each)}, {each['seconds']} s" for each in status["longest_waiters"]]
     return "\n".join(map(printable, lines))
 

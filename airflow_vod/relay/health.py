@@ -59,6 +59,8 @@ class RelayHealth:
     :param by_callback: whether the queue is not pulled because VOD delivers the events by callback.
     :param summary: what the relay has done.
     :param pulls_refused: whether the latest pull was refused for a reason that waiting does not mend.
+    :param rivals: that something else pulls the queue outside this inbox; empty where nothing was seen of it.
+    :param rivals_until_at: until when that is worth saying.
     """
 
     last_pull_at: float | None = None
@@ -70,6 +72,8 @@ class RelayHealth:
     by_callback: bool = False
     summary: RelaySummary = field(default_factory=RelaySummary)
     pulls_refused: bool = False
+    rivals: str = ""
+    rivals_until_at: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as small, flat JSON."""
@@ -83,7 +87,7 @@ class RelayHealth:
         :param info: of a lease; keys that are missing or have another type get their default.
         """
         known = {"failing_since_at": info.get("failing_since"), **info}  # the key of earlier versions
-        times = ("last_pull_at", "caught_up_at", "in_queue_at", "failing_since_at")
+        times = ("last_pull_at", "caught_up_at", "in_queue_at", "failing_since_at", "rivals_until_at")
         counts = {name: int(_number(known.get(name)) or 0) for name in asdict(RelaySummary())}
         in_queue = _number(known.get("in_queue"))
         return cls(
@@ -93,11 +97,14 @@ class RelayHealth:
             by_callback=known.get("by_callback") is True,
             summary=RelaySummary(**counts),
             pulls_refused=known.get("pulls_refused") is True,
+            rivals=str(known.get("rivals") or ""),
         )
 
 
 def trouble_of(lease: Lease | None, longest_wait: float, now: float, *, by_callback: bool | None = None) -> str | None:
-    """Judge whether somebody waits while the queue is not pulled successfully, whoever holds its lease.
+    """Judge whether events come to this inbox: whoever holds the lease, and whether anybody does.
+
+    It is trouble when somebody waits, or a relay tries, while VOD answers no pulls; and when something else pulls the queue.
 
     :param lease: of the queue, as it is read from the inbox; None where nobody has ever held it.
     :param longest_wait: seconds for which the longest waiter of this queue has waited; 0 where nobody waits.
@@ -109,9 +116,16 @@ def trouble_of(lease: Lease | None, longest_wait: float, now: float, *, by_callb
     health, held = RelayHealth.from_dict(lease.info if lease else {}), lease is not None and not lease.expired
     if by_callback is None:
         by_callback = health.by_callback and held
-    silent_for = now - (health.last_pull_at or 0.0)
-    failing_for = now - (health.failing_since_at or now)
-    if by_callback or silent_for <= SILENCE:
+    if by_callback:
+        return None
+    rivals = health.rivals if now < (health.rivals_until_at or 0.0) else None
+    return _silence_of(health, held, longest_wait, now) or rivals
+
+
+def _silence_of(health: RelayHealth, held: bool, longest_wait: float, now: float) -> str | None:
+    """Say that VOD answers no pulls, and since when."""
+    silent_for, failing_for = now - (health.last_pull_at or 0.0), now - (health.failing_since_at or now)
+    if silent_for <= SILENCE:
         return None
     cause = _cause_of(health) or ("" if held else ", and nobody pulls the queue now")
     if longest_wait > SILENCE:
@@ -119,9 +133,7 @@ def trouble_of(lease: Lease | None, longest_wait: float, now: float, *, by_callb
             f"VOD last answered a pull {silent_for:.0f} s ago" if health.last_pull_at else "no pull was ever answered"
         )
         return f"Somebody has waited for {longest_wait:.0f} s, but {last}{cause}"
-    if held and failing_for > SILENCE:
-        return f"The queue cannot be pulled{cause}"
-    return None
+    return f"The queue cannot be pulled{cause}" if held and failing_for > SILENCE else None
 
 
 def _cause_of(health: RelayHealth) -> str:

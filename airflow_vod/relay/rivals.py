@@ -93,7 +93,7 @@ class Rivals:
 
     :param store: the inbox.
     :param queue: its name.
-    :param health: what the relay says of itself; only read here.
+    :param health: what the relay says of itself; only what it says of rivals is written here.
     :param wall_clock: Unix seconds.
     """
 
@@ -109,15 +109,18 @@ class Rivals:
     def look(self) -> None:
         """Look, unless some process has lately, and write down what was seen; raises nothing."""
         try:
-            lease, name = self._store.leases.read(_lease_of(self._queue)), _lease_of(self._queue)
+            name = f"rivals {self._queue}"[:255]
+            lease = self._store.leases.read(name)
             before = RivalRecord.from_dict(lease.info if lease else {})
             now = self._clock()
+            self._tell(before)
             if self._health.by_callback or 0 <= now - (before.looked_at or 0.0) < LOOK_EVERY * 0.9:
                 return
             if self._store.leases.acquire(name, self._holder, _LOOK_TTL, info=asdict(before)):
                 after = self._judged(self._remembered(before, now), now)
                 self._store.leases.release(name, self._holder, info=asdict(after))
-                self._tell(before, after)
+                self._tell(after)
+                self._log(before, after)
         except InboxError as error:
             log.info("Cannot look for others who pull queue %s now: %s", self._queue, error)
 
@@ -151,27 +154,16 @@ class Rivals:
             record.example, record.event_type = last.vod_task_id, last.event_type
         return record
 
-    def _tell(self, before: RivalRecord, after: RivalRecord) -> None:
+    def _tell(self, record: RivalRecord) -> None:
+        """Put it into what the relay says of itself, which all who look after the queue read."""
+        self._health.rivals_until_at = (record.last_at or 0.0) + SAID_FOR if record.holes else None
+        self._health.rivals = _sentence(self._queue, record) if record.holes else ""
+
+    def _log(self, before: RivalRecord, after: RivalRecord) -> None:
         if after.holes and not before.holes:
             log.warning("%s", _sentence(self._queue, after))
         elif before.holes and not after.holes:
             log.info("Nothing else seems to pull queue %s any more", self._queue)
-
-
-def rivals_of(store: InboxStore, queue: str, now: float) -> str | None:
-    """Say what the relays of a queue have seen of rivals.
-
-    :param store: the inbox.
-    :param queue: its name.
-    :param now: Unix seconds.
-    :return: what was seen, and the remedy; None where nothing was seen lately.
-    :raises InboxUnavailableError: the database does not answer now.
-    """
-    lease = store.leases.read(_lease_of(queue))
-    record = RivalRecord.from_dict(lease.info if lease else {})
-    if not record.holes or (record.last_at or 0.0) < now - SAID_FOR:
-        return None
-    return _sentence(queue, record)
 
 
 def _sentence(queue: str, record: RivalRecord) -> str:
@@ -183,10 +175,6 @@ def _sentence(queue: str, record: RivalRecord) -> str:
         "machine with an inbox of its own, a test environment or a script that pulls this application; give all of Airflow "
         "one [tencent_vod] inbox_sql_alchemy_conn, and others an application (SubAppId) of their own."
     )
-
-
-def _lease_of(queue: str) -> str:
-    return f"rivals {queue}"[:255]
 
 
 def _missed(asked: Asked) -> MissedTask | None:

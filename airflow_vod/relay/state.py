@@ -11,7 +11,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from airflow_vod.relay.health import RelayHealth, trouble_of
-from airflow_vod.relay.rivals import rivals_of
 
 if TYPE_CHECKING:
     from airflow_vod.inbox import InboxStore
@@ -34,8 +33,7 @@ def state_of(
         pulls; ``relay``, what the holder says of itself or the last one said at its end (see `RelayHealth`), None where there
         was none; ``events``, ``unread``, ``unparsed``, ``waiters``, ``oldest`` and ``newest``, see `Counts`;
         ``longest_waiters``, each with ``waiter``, ``vod_task_id``, ``event_types``, ``since``, ``deadline``, ``asked_at`` and
-        ``seconds``; ``trouble`` (see `trouble_of`) and ``rivals`` (see `rivals_of`), one text each or None; and ``healthy``,
-        whether there is neither.
+        ``seconds``; ``trouble``, see `trouble_of`; and ``healthy``, whether there is none.
     :raises InboxUnavailableError: the database does not answer now.
     """
     now = time.time() if now is None else now
@@ -43,7 +41,7 @@ def state_of(
     longest = [_waiter(each, now) for each in store.waiters.longest(queue, max(waiters, 1))]
     held = lease if lease and not lease.expired else None
     waited = max((each["seconds"] or 0 for each in longest), default=0)
-    trouble, rivals = trouble_of(lease, waited, now, by_callback=by_callback), rivals_of(store, queue, now)
+    trouble = trouble_of(lease, waited, now, by_callback=by_callback)
     return {
         "queue": queue,
         "holder": held.holder if held else None,
@@ -53,8 +51,7 @@ def state_of(
         **asdict(counts),
         "longest_waiters": longest[:waiters],
         "trouble": trouble,
-        "rivals": rivals,
-        "healthy": trouble is None and rivals is None,
+        "healthy": trouble is None,
     }
 
 

@@ -187,6 +187,7 @@ class Relay:
         # Until a pull succeeds it is the same trouble, whoever pulls.
         self.health.failing_since_at, self.health.failure = before.failing_since_at, before.failure
         self.health.pulls_refused = before.pulls_refused
+        self.health.rivals, self.health.rivals_until_at = before.rivals, before.rivals_until_at
 
     def holds_lease(self) -> bool:
         """Say whether a pull that starts now ends inside the lease, even if the server holds it."""

@@ -1,6 +1,6 @@
 """What the one relay of a queue does beside relaying, now and then.
 
-Invariant: a chore touches nothing that the relay writes, so it may run at any time, take long, and be broken off.
+Invariant: a chore writes nothing that the relay writes, so it may run at any time, take long, and be broken off.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Upkeep:
 
     :param store: the inbox.
     :param queue: of the relay.
-    :param health: what the relay says of itself; only read here.
+    :param health: what the relay says of itself.
     :param retention: seconds for which events stay in the inbox; None for ever.
     :param clock: monotonic seconds.
     :param wall_clock: Unix seconds.

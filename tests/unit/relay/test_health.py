@@ -77,6 +77,15 @@ def test_where_nobody_waits_or_vod_answers_all_is_well(waited: float, silent: fl
     assert trouble_of(lease(last_pull_at=NOW - silent), waited, NOW) is None
 
 
+def test_rivals_are_trouble_while_they_are_news() -> None:
+    """Whether or not anybody holds the lease; not where events come by callback, nor after a while."""
+    info = {"last_pull_at": NOW, "rivals": "Something else pulls", "rivals_until_at": NOW + 1}
+    assert trouble_of(lease(**info), 0, NOW) == trouble_of(lease(True, **info), 0, NOW) == "Something else pulls"
+    assert trouble_of(lease(**info), 0, NOW + 1) is None
+    assert trouble_of(lease(**info), 0, NOW, by_callback=True) is None
+    assert "no pull was ever" in (trouble_of(lease(**info | {"last_pull_at": None}), SILENCE + 1, NOW) or "")
+
+
 def test_callbacks_need_no_pulls() -> None:
     """Whoever asked VOD knows best; else the relay that holds the lease is believed, but none that has gone."""
     by_callback = {"by_callback": True}
