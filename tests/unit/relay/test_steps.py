@@ -10,8 +10,9 @@ import pytest
 
 from airflow_vod.emulator import Emulator, EmulatorOptions, ManualClock
 from airflow_vod.events.parse import UnparsedEvent, VodEvent
-from airflow_vod.exceptions import InboxError, InboxUnavailableError
+from airflow_vod.exceptions import InboxError, InboxUnavailableError, VodAuthenticationError
 from airflow_vod.inbox import InboxStore, Waiter
+from airflow_vod.relay.state import state_of
 from airflow_vod.relay.steps import LEASE_TTL, Relay
 from airflow_vod.relay.upkeep import PRUNE_EVERY
 from airflow_vod.tencent.client import PULL_HOLD, VodClient
@@ -241,6 +242,27 @@ def test_a_lease_counts_for_as_long_as_a_pull_may_take(vod: Emulator, inbox: Inb
     clock.now += 0.01
     assert not relay.holds_lease()
     relay.client.close()
+
+
+def test_who_takes_over_goes_on_with_the_trouble(vod: Emulator, inbox: InboxStore) -> None:
+    """Since when pulls have failed, and why, outlives the relay that saw it begin, until a pull succeeds."""
+    first, second = Relay(client_of(vod), inbox), Relay(client_of(vod), inbox)
+    vod.faults.script({"PullEvents": ["unauthorized"]})
+    assert first.acquire_lease()
+    with pytest.raises(VodAuthenticationError) as refused:
+        first.pull()
+    first.count_pull_failure(refused.value)
+    first.release_lease()
+    assert second.acquire_lease()
+    assert second.health.failing_since_at == first.health.failing_since_at is not None
+    assert (second.health.failure, second.health.pulls_refused) == (str(refused.value), True)
+    assert state_of(inbox, second.queue)["relay"]["failing_since_at"] == first.health.failing_since_at
+    second.count_pull(second.pull())
+    second.release_lease()
+    relay = state_of(inbox, second.queue)["relay"]
+    assert (relay["failing_since_at"], relay["failure"], relay["pulls_refused"]) == (None, "", False)
+    for each in (first, second):
+        each.client.close()
 
 
 def test_pruning_is_due_now_and_then(vod: Emulator, inbox: InboxStore) -> None:
