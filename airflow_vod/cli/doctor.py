@@ -193,7 +193,7 @@ def _check_configured_url(config: dict[str, Any], target: _Target) -> CheckResul
     configured = str(config.get("NotificationUrl") or "")
     if configured == target.url:
         return CheckResult("ok", f"Callbacks are sent to {target.shown_url}.")
-    other = _without_token(configured, target.settings) or "no URL"
+    other = _origin(configured) if configured else "no URL"
     text = (
         f"Callbacks are sent to {other}, not to {target.shown_url}. Use --fix to change it, after checking --base-url."
     )
@@ -251,6 +251,11 @@ def _is_local(host: str) -> bool:
 
 
 def _without_token(url: str, settings: VodSettings) -> str:
-    if settings.callback_token and url.endswith(settings.callback_token):
-        return url[: -len(settings.callback_token)] + "***"
-    return url.partition("?")[0]
+    """Hide the token at the end of a URL that `callback_url` made."""
+    return url[: -len(settings.callback_token)] + "***" if settings.callback_token else url
+
+
+def _origin(url: str) -> str:
+    """Show of a URL that others made only where it leads: path, query and user may each be a secret."""
+    parts = urlsplit(url) if "@" not in url else None
+    return f"{parts.scheme}://{parts.netloc}/***" if parts and parts.netloc else "***"

@@ -149,7 +149,7 @@ def utc(moment_at: float) -> str:
 
     :param moment_at: Unix seconds.
     """
-    return datetime.fromtimestamp(moment_at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return datetime.fromtimestamp(moment_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _number(value: object) -> float | None:

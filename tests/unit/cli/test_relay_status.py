@@ -52,7 +52,7 @@ def test_somebody_waits_and_vod_does_not_answer(vod: Vod, capsys: pytest.Capture
     vod.store.leases.acquire(vod.queue, "host:1:x", 60 if held else 0.0, info=trouble)
     assert cli.main(["relay", "status"]) == 2
     told = capsys.readouterr().out
-    assert re.search(r"pulls have failed since [67]\d\d s ago, 20\d\d-.*Z: Connection refused", told)
+    assert re.search(r"pulls have failed since [67]\d\d s ago, 20\d\d-.* UTC: Connection refused", told)
     assert re.search(r"Last pull 7\d\d s ago", told)
 
 

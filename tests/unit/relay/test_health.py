@@ -60,7 +60,7 @@ def test_since_when_is_told() -> None:
     info = {"last_pull_at": NOW - 700, "failing_since_at": NOW - 660, "failure": "Connection refused"}
     told = trouble_of(lease(True, **info), SILENCE + 1, NOW)
     assert told is not None
-    assert told.endswith("pulls have failed since 2027-01-15 07:49:00Z, Connection refused")
+    assert told.endswith("pulls have failed since 2027-01-15 07:49:00 UTC, Connection refused")
 
 
 def test_a_relay_that_cannot_pull_is_trouble_though_nobody_waits() -> None:

@@ -28,7 +28,7 @@ def test_what_the_last_relay_said_stays(inbox: InboxStore) -> None:
         state = state_of(inbox, QUEUE, now=(longest.since or 0.0) + 300, waiters=2)
         assert (state["holder"] is not None) == (ttl > 0)
         assert state["relay"]["failure"] == "Connection refused"
-        assert "pulls have failed since 2027-01-15 08:00:00Z, Connection refused" in state["trouble"]
+        assert "pulls have failed since 2027-01-15 08:00:00 UTC, Connection refused" in state["trouble"]
         assert [each["seconds"] for each in state["longest_waiters"]] == [300, 300]
         assert (state["waiters"], state["healthy"]) == (3, False)
         json.dumps(state)
