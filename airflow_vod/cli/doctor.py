@@ -1,7 +1,7 @@
 """``airflow-vod doctor``: checks whether events will arrive, and names those that will not.
 
-Invariant: without ``--fix`` nothing is changed anywhere; with it, only the application's callback settings. No printed text
-contains a secret.
+Invariant: without ``--fix`` nothing is changed or made anywhere, no database either; with it, only the application's callback
+settings are changed. No printed text contains a secret.
 
 Source: VOD API 2018-07-17, DescribeEventConfig and ModifyEventConfig; the console's callback settings.
 """
@@ -9,15 +9,17 @@ Source: VOD API 2018-07-17, DescribeEventConfig and ModifyEventConfig; the conso
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_vod.exceptions import InboxError, VodApiError, VodSettingsError
-from airflow_vod.hooks.config import inbox_url
+from airflow_vod.cli.checks import CheckResult, Level
+from airflow_vod.cli.doctor_inbox import check_awaited, check_inbox
+from airflow_vod.cli.printable import printable
+from airflow_vod.exceptions import VodApiError, VodSettingsError
 from airflow_vod.hooks.paths import URL_PREFIX
 from airflow_vod.hooks.server import ServerHook
 from airflow_vod.tencent.client import VodClient
@@ -25,7 +27,6 @@ from airflow_vod.tencent.client import VodClient
 if TYPE_CHECKING:
     from airflow_vod.tencent.settings import VodSettings
 
-Level = Literal["ok", "note", "warning", "error"]
 CALLBACK_PATH = f"{URL_PREFIX}/callbacks"
 _SWITCHES = {
     "UploadMediaCompleteEventSwitch": "NewFileUpload",
@@ -34,18 +35,10 @@ _SWITCHES = {
 }
 _CONSOLE_ONLY = "ConcatComplete, TranscodeComplete, CreateImageSpriteComplete and CreateSnapshotByTimeOffsetComplete"
 _LONG_BACKLOG = 1000  # events
-
-
-@dataclass(frozen=True, slots=True)
-class CheckResult:
-    """The result of one check.
-
-    :param level: an ``error`` prevents events from arriving; a ``warning`` may.
-    :param text: what was found, and how to fix it.
-    """
-
-    level: Level
-    text: str
+_NOT_CHECKED = (
+    "Not checked: a pull, because it would hide events from others for 30 s; whether other machines, and an API server, read "
+    "the same connection and inbox; which event types are ticked in the console alone."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +105,7 @@ def examine(
         PULL.
     :param base_url: external address of Airflow; None for ``[api] base_url``.
     :param fix: whether to set mode, URL and SignKey of the application as intended.
-    :return: the results, in the order of the checks.
+    :return: the results, in the order of the checks; the last says what was not checked.
     """
     try:
         settings = ServerHook(conn_id, sub_app_id=sub_app_id).get_settings()
@@ -121,16 +114,17 @@ def examine(
     mode = mode or ("PUSH" if settings.takes_callbacks else "PULL")
     base_url = base_url or conf.get("api", "base_url", fallback="http://localhost:8080")
     target = _Target(settings, mode, callback_url(conn_id, settings, base_url))
-    results = [*_check_connection(conn_id, target), *_check_inbox()]
+    inbox, waiters = check_inbox(settings.queue, mode == "PUSH" and settings.takes_callbacks)
+    results = [*_check_connection(conn_id, target), *inbox]
     if mode == "PUSH" and not settings.takes_callbacks:
         text = "The connection has neither callback_sign_key nor callback_token: every callback is rejected."
         return [*results, CheckResult("error", text)]
     client = VodClient(settings)
     try:
-        results += _check_application(client, target, fix=fix)
+        results += _check_application(client, target, waiters, fix=fix)
     finally:
         client.close()
-    return results
+    return [*results, CheckResult("note", _NOT_CHECKED)]
 
 
 def print_results(results: list[CheckResult], out: TextIO, *, as_json: bool) -> int:
@@ -146,7 +140,7 @@ def print_results(results: list[CheckResult], out: TextIO, *, as_json: bool) -> 
     else:
         for result in results:
             mark = result.level.upper() if result.level in ("warning", "error") else result.level
-            print(f"{mark:7} {result.text}", file=out)
+            print(printable(f"{mark:7} {result.text}"), file=out)
     return int(any(result.level == "error" for result in results))
 
 
@@ -160,23 +154,9 @@ def _check_connection(conn_id: str, target: _Target) -> Iterator[CheckResult]:
         yield CheckResult("note", text)
 
 
-def _check_inbox() -> Iterator[CheckResult]:
-    from airflow_vod.inbox import InboxStore
-
-    try:
-        store = InboxStore.open(inbox_url())
-    except InboxError as error:
-        yield CheckResult("error", str(error))
-        return
-    url = store.url
-    store.close()
-    yield CheckResult("ok", f"Inbox {url} can be opened.")
-    if url.startswith("sqlite"):
-        text = "The inbox is a file: API server, triggerers and workers must run on this machine. See inbox_sql_alchemy_conn."
-        yield CheckResult("note", text)
-
-
-def _check_application(client: VodClient, target: _Target, *, fix: bool) -> Iterator[CheckResult]:
+def _check_application(
+    client: VodClient, target: _Target, waiters: Sequence[Mapping[str, Any]], *, fix: bool
+) -> Iterator[CheckResult]:
     """Check the callback settings of the application, after changing them if `fix` is set."""
     try:
         config = client.describe_event_config()
@@ -193,6 +173,8 @@ def _check_application(client: VodClient, target: _Target, *, fix: bool) -> Iter
             yield _check_configured_url(config, target)
             yield from _check_url(target)
         yield from _check_switches(config)
+        off = {name: switch for switch, name in _SWITCHES.items() if config.get(switch) != "ON"}
+        yield from check_awaited(waiters, off)
         if config.get("Mode") == "PULL":
             yield _check_backlog(client)
     except VodApiError as error:
@@ -211,7 +193,7 @@ def _check_configured_url(config: dict[str, Any], target: _Target) -> CheckResul
     configured = str(config.get("NotificationUrl") or "")
     if configured == target.url:
         return CheckResult("ok", f"Callbacks are sent to {target.shown_url}.")
-    other = _without_token(configured, target.settings) or "no URL"
+    other = _origin(configured) if configured else "no URL"
     text = (
         f"Callbacks are sent to {other}, not to {target.shown_url}. Use --fix to change it, after checking --base-url."
     )
@@ -269,6 +251,11 @@ def _is_local(host: str) -> bool:
 
 
 def _without_token(url: str, settings: VodSettings) -> str:
-    if settings.callback_token and url.endswith(settings.callback_token):
-        return url[: -len(settings.callback_token)] + "***"
-    return url.partition("?")[0]
+    """Hide the token at the end of a URL that `callback_url` made."""
+    return url[: -len(settings.callback_token)] + "***" if settings.callback_token else url
+
+
+def _origin(url: str) -> str:
+    """Show of a URL that others made only where it leads: path, query and user may each be a secret."""
+    parts = urlsplit(url) if "@" not in url else None
+    return f"{parts.scheme}://{parts.netloc}/***" if parts and parts.netloc else "***"

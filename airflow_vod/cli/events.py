@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from airflow_vod.cli.printable import printable
+
 if TYPE_CHECKING:
     from airflow_vod.inbox import InboxStore, StoredEvent
 
@@ -61,7 +63,7 @@ def _list(arguments: argparse.Namespace) -> int:
         ending = event.outcome or event.status or event.error or ""
         reader = f"read by {event.read_by}" if event.read_by else "unread"
         line = f"{event.queue} {event.position}  {age:8.0f} s  {event.source:9}  {what}"
-        print(_printable(f"{line}  {ending}  {reader}"), file=arguments.out)
+        print(printable(f"{line}  {ending}  {reader}"), file=arguments.out)
     if not found:
         print(f"The inbox {_inbox().url} has no such event.", file=sys.stderr)
     return 0
@@ -108,7 +110,3 @@ def _events(arguments: argparse.Namespace) -> Iterator[StoredEvent]:
             return
         yield from page
         before, left = page[-1].cursor, None if left is None else left - len(page)
-
-
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)

@@ -11,6 +11,7 @@ from types import FrameType
 
 from airflow_vod.exceptions import VodApiError, VodAuthenticationError
 from airflow_vod.hooks.config import inbox_retention
+from airflow_vod.hooks.inbox_file import inbox_file_problem
 from airflow_vod.hooks.server import ServerHook
 from airflow_vod.relay.pipeline import Pipeline
 from airflow_vod.relay.steps import Relay
@@ -37,6 +38,8 @@ def run(vod_conn_id: str, sub_app_id: int | None = None) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
+    if problem := inbox_file_problem():
+        log.warning("%s", problem)
     log.info("Relaying queue %s into the inbox %s", pipeline.relay.queue, store.url)
     try:
         _try_key(client)

@@ -36,7 +36,7 @@ class Database:
     """
 
     def __init__(self, url: str, clock: Callable[[], float] | None = None) -> None:
-        self._url = _parse(url)
+        self._url = parse(url)
         self._secrets = _secrets(self._url)
         self.dialect: Dialect = dialect_of(self._url)
         own_clock = self.dialect.own_clock if clock is None else None
@@ -151,7 +151,12 @@ class Database:
         return parents
 
 
-def _parse(url: str) -> URL:
+def parse(url: str) -> URL:
+    """Parse the URL of an inbox.
+
+    :param url: SQLAlchemy URL.
+    :raises InboxError: it is none; the message does not quote it.
+    """
     try:
         return make_url(url)
     except (sql.ArgumentError, ValueError, TypeError):

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, case, func, select
+from sqlalchemy import bindparam, case, func, or_, select, union
 
 from airflow_vod.inbox.records import Slice
-from airflow_vod.inbox.tables import Seconds, vod_event, vod_queue
+from airflow_vod.inbox.tables import Seconds, vod_event, vod_lease, vod_queue, vod_waiter
 
 if TYPE_CHECKING:
     from airflow_vod.inbox.database import Database
@@ -40,6 +40,9 @@ class Overview:
             .group_by(number)
         )
         self._queues = select(vod_queue.c.name).order_by(vod_queue.c.name)
+        lease, waiter, now = vod_lease.c, vod_waiter.c, database.now
+        listed = waiter.owner.is_not(None), or_(waiter.deadline.is_(None), waiter.deadline > now)
+        self._holders = union(select(lease.holder).where(lease.expires_at > now), select(waiter.owner).where(*listed))
 
     def queues(self) -> list[str]:
         """List the names of all queues that ever received an event, sorted.
@@ -48,6 +51,15 @@ class Overview:
         """
         with self._database.read() as connection:
             return list(connection.execute(self._queues).scalars())
+
+    def hosts(self) -> set[str]:
+        """Name the hosts whose processes hold a lease now or wait, of all queues.
+
+        :raises InboxUnavailableError: the database does not answer now.
+        """
+        with self._database.read() as connection:
+            holders = connection.execute(self._holders, self._database.times()).scalars()
+            return {host for holder in holders if (host := holder.partition(":")[0])}
 
     def history(self, queue: str | None = None, *, seconds: float = 86400.0, slices: int = 48) -> list[Slice]:
         """Count events over time. Reads every event of that time, so do not call it in a loop.

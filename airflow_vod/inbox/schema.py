@@ -51,6 +51,28 @@ def ensure_schema(database: Database) -> None:
         upgrade(connection)
 
 
+def existing_version(url: str) -> str | None:
+    """Read the version of an inbox without making or changing anything.
+
+    :param url: SQLAlchemy URL.
+    :return: None where there are no tables, or no database file.
+    :raises InboxUnavailableError: the database does not answer now.
+    :raises InboxError: the URL or the database cannot be used.
+    """
+    from airflow_vod.inbox.database import Database, parse
+    from airflow_vod.inbox.dialects import dialect_of
+
+    untouched = dialect_of(parse(url)).untouched()
+    if untouched is None:
+        return None
+    database = Database(untouched.render_as_string(hide_password=False))
+    try:
+        with database.read() as connection:
+            return _version(connection)
+    finally:
+        database.close()
+
+
 def _version(connection: Connection) -> str | None:
     if not inspect(connection).has_table(VERSION_TABLE):
         return None

@@ -22,6 +22,7 @@ from sqlalchemy import bindparam, func, select, update
 from airflow_vod import metrics
 from airflow_vod.events.parse import UnparsedEvent
 from airflow_vod.exceptions import InboxError, InboxUnavailableError
+from airflow_vod.inbox.arrivals import Arrivals
 from airflow_vod.inbox.cursors import Cursors
 from airflow_vod.inbox.database import Database
 from airflow_vod.inbox.leases import Leases
@@ -57,6 +58,7 @@ class InboxStore(InboxReader):
         self.waiters = Waiters(database)
         self.cursors = Cursors(database)
         self.overview = Overview(database)
+        self.arrivals = Arrivals(database)
         self._pruning = Pruning(database)
         self._news = News(lambda: database.dialect.listener(database.engine, self._positions))
         self._prepare_writes()
@@ -104,7 +106,7 @@ class InboxStore(InboxReader):
         self._lock = select(queue.position, now.label("now")).where(queue.name == of_queue).with_for_update()
         self._move_queue = update(vod_queue).where(queue.name == of_queue).values(position=bindparam("to"))
         self._known_keys = self._database.dialect.select_each(
-            (event.key, event.position), event.key, "some_keys", in_queue
+            (event.key, event.position, event.source), event.key, "some_keys", in_queue
         )
         self._replay = (
             update(vod_event)
@@ -117,9 +119,14 @@ class InboxStore(InboxReader):
             .where(in_queue, event.position.in_(some_positions), event.read_at.is_(None))
             .values(read_at=now, read_by=bindparam("by"))
         )
+        self._set_source = (
+            update(vod_event).where(in_queue, event.position.in_(some_positions)).values(source=bindparam("by"))
+        )
 
     def receive(self, queue: str, events: Sequence[VodEvent | UnparsedEvent], source: Source) -> list[Received]:
-        """Store events in one transaction; events that are already there change nothing.
+        """Store events in one transaction; events that are already there change nothing, but for one word.
+
+        A task whose end was learnt by asking VOD has ``reconcile`` as its source until its event comes after all.
 
         :param queue: name of the queue they belong to.
         :param events: a few dozen to a few hundred at a time are best.
@@ -136,7 +143,7 @@ class InboxStore(InboxReader):
             return []
         with self._database.write() as connection:
             position, now = self._lock_queue(connection, queue)
-            known = self._known(connection, queue, [row[0] for row in rows])
+            known, asked = self._known(connection, queue, [row[0] for row in rows])
             new, received = [], []
             for row in rows:
                 key = row[0]
@@ -151,6 +158,8 @@ class InboxStore(InboxReader):
                 self._database.dialect.insert_events(connection, per_call, new)
                 connection.execute(self._move_queue, {"of_queue": queue, "to": position})
                 self._database.dialect.announce(connection, queue)
+            if asked and source != "reconcile":
+                connection.execute(self._set_source, {"of_queue": queue, "some_positions": sorted(asked), "by": source})
         _count(queue, source, received, events)
         return received
 
@@ -162,12 +171,15 @@ class InboxStore(InboxReader):
             row = connection.execute(self._lock, values).one()
         return row[0], row[1]
 
-    def _known(self, connection: Connection, queue: str, keys: list[str]) -> dict[str, int]:
-        known: dict[str, int] = {}
+    def _known(self, connection: Connection, queue: str, keys: list[str]) -> tuple[dict[str, int], set[int]]:
+        """:return: positions by key, and those of events that VOD was asked for and that had not come."""
+        known, asked = dict[str, int](), set[int]()
         for some in chunks(keys):
-            found = connection.execute(self._known_keys, {"of_queue": queue, "some_keys": some})
-            known.update((key, position) for key, position in found)
-        return known
+            for key, position, source in connection.execute(self._known_keys, {"of_queue": queue, "some_keys": some}):
+                known[key] = position
+                if source == "reconcile":
+                    asked.add(position)
+        return known, asked
 
     def replay(self, queue: str, position: int) -> int | None:
         """Deliver an event again: move it to the end of its queue, unread, as if it had been received now.

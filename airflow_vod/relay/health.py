@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -57,6 +58,9 @@ class RelayHealth:
     :param failure: why the latest pull failed; empty while pulls succeed.
     :param by_callback: whether the queue is not pulled because VOD delivers the events by callback.
     :param summary: what the relay has done.
+    :param pulls_refused: whether the latest pull was refused for a reason that waiting does not mend.
+    :param rivals: that something else pulls the queue outside this inbox; empty where nothing was seen of it.
+    :param rivals_until_at: until when that is worth saying.
     """
 
     last_pull_at: float | None = None
@@ -67,6 +71,9 @@ class RelayHealth:
     failure: str = ""
     by_callback: bool = False
     summary: RelaySummary = field(default_factory=RelaySummary)
+    pulls_refused: bool = False
+    rivals: str = ""
+    rivals_until_at: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as small, flat JSON."""
@@ -80,7 +87,7 @@ class RelayHealth:
         :param info: of a lease; keys that are missing or have another type get their default.
         """
         known = {"failing_since_at": info.get("failing_since"), **info}  # the key of earlier versions
-        times = ("last_pull_at", "caught_up_at", "in_queue_at", "failing_since_at")
+        times = ("last_pull_at", "caught_up_at", "in_queue_at", "failing_since_at", "rivals_until_at")
         counts = {name: int(_number(known.get(name)) or 0) for name in asdict(RelaySummary())}
         in_queue = _number(known.get("in_queue"))
         return cls(
@@ -89,11 +96,15 @@ class RelayHealth:
             failure=str(known.get("failure") or ""),
             by_callback=known.get("by_callback") is True,
             summary=RelaySummary(**counts),
+            pulls_refused=known.get("pulls_refused") is True,
+            rivals=str(known.get("rivals") or ""),
         )
 
 
 def trouble_of(lease: Lease | None, longest_wait: float, now: float, *, by_callback: bool | None = None) -> str | None:
-    """Judge whether somebody waits while the queue is not pulled successfully, whoever holds its lease.
+    """Judge whether events come to this inbox: whoever holds the lease, and whether anybody does.
+
+    It is trouble when somebody waits, or a relay tries, while VOD answers no pulls; and when something else pulls the queue.
 
     :param lease: of the queue, as it is read from the inbox; None where nobody has ever held it.
     :param longest_wait: seconds for which the longest waiter of this queue has waited; 0 where nobody waits.
@@ -102,15 +113,43 @@ def trouble_of(lease: Lease | None, longest_wait: float, now: float, *, by_callb
         caller has not asked VOD: then the word of a relay that holds the lease counts.
     :return: one sentence about what is wrong; None where the relay is healthy.
     """
-    health = RelayHealth.from_dict(lease.info if lease else {})
+    health, held = RelayHealth.from_dict(lease.info if lease else {}), lease is not None and not lease.expired
     if by_callback is None:
-        by_callback = health.by_callback and lease is not None and not lease.expired
-    silent_for = now - (health.last_pull_at or 0.0)
-    if by_callback or longest_wait <= SILENCE or silent_for <= SILENCE:
+        by_callback = health.by_callback and held
+    if by_callback:
         return None
-    last = f"VOD last answered a pull {silent_for:.0f} s ago" if health.last_pull_at else "no pull was ever answered"
-    cause = f": {health.failure}" if health.failure else ""
-    return f"Somebody has waited for {longest_wait:.0f} s, but {last}{cause}"
+    rivals = health.rivals if now < (health.rivals_until_at or 0.0) else None
+    return _silence_of(health, held, longest_wait, now) or rivals
+
+
+def _silence_of(health: RelayHealth, held: bool, longest_wait: float, now: float) -> str | None:
+    """Say that VOD answers no pulls, and since when."""
+    silent_for, failing_for = now - (health.last_pull_at or 0.0), now - (health.failing_since_at or now)
+    if silent_for <= SILENCE:
+        return None
+    cause = _cause_of(health) or ("" if held else ", and nobody pulls the queue now")
+    if longest_wait > SILENCE:
+        last = (
+            f"VOD last answered a pull {silent_for:.0f} s ago" if health.last_pull_at else "no pull was ever answered"
+        )
+        return f"Somebody has waited for {longest_wait:.0f} s, but {last}{cause}"
+    return f"The queue cannot be pulled{cause}" if held and failing_for > SILENCE else None
+
+
+def _cause_of(health: RelayHealth) -> str:
+    """Say why the latest pulls failed, and since when they have; empty while they succeed."""
+    if not health.failure:
+        return ""
+    since = f"pulls have failed since {utc(health.failing_since_at)}, " if health.failing_since_at else ""
+    return f": {since}{health.failure}"
+
+
+def utc(moment_at: float) -> str:
+    """Write a moment for people, who compare it with their logs.
+
+    :param moment_at: Unix seconds.
+    """
+    return datetime.fromtimestamp(moment_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _number(value: object) -> float | None:

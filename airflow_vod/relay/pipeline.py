@@ -150,8 +150,8 @@ class Pipeline:
             self._workers.start(self.relay.check_mode, self._mode_answered)
         if self._in_use and self.relay.depth_due():
             self._workers.start(self.relay.ask_depth, self._depth_answered)
-        if self.relay.upkeep_due():
-            self._workers.start_detached(self.relay.prune)
+        for chore in self.relay.upkeep.due():
+            self._workers.start_detached(chore)
 
     def _mode_answered(self, answer: bool | BaseException) -> None:
         if isinstance(answer, BaseException):

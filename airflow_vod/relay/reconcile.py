@@ -12,6 +12,7 @@ import queue
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_vod import metrics
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ACTION = "DescribeTaskDetail"
+FINISH_TIME = "FinishTime"  # field of its answer, in ISO 8601
 CALLS_PER_SECOND = 5  # of the 100 that the API allows an account
 FIRST_AFTER = 300.0  # seconds of waiting without an event
 SLOWEST = 3600.0  # seconds between two calls about one task at most
@@ -55,7 +57,8 @@ class Reconciler:
         """
         self._pacer.wait()
         try:
-            event = event_of_detail(self._client.describe_task_detail(vod_task_id, tries=tries), vod_task_id)
+            detail = self._client.describe_task_detail(vod_task_id, tries=tries)
+            event = event_of_detail(detail, vod_task_id)
         except VodInvalidRequestError as error:
             if error.code.startswith(("InvalidParameterValue", "ResourceNotFound")):
                 log.info("VOD does not know task %s of application %s: %s", vod_task_id, self._queue, error)
@@ -66,6 +69,8 @@ class Reconciler:
             return False
         if event is None or not event.finished:
             return False
+        # Kept beside the content, and not of the key: whether the event should have come before is judged by it.
+        event = replace(event, raw={**event.raw, FINISH_TIME: str(detail.get(FINISH_TIME))})
         [received] = self._store.receive(self._queue, [event], "reconcile")
         if not received.duplicate:
             metrics.count("reconciles", queue=self._queue)

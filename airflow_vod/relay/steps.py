@@ -20,10 +20,13 @@ from airflow_vod.exceptions import (
     InboxError,
     InboxUnavailableError,
     VodApiError,
+    VodAuthenticationError,
+    VodInvalidRequestError,
     VodPushModeError,
 )
 from airflow_vod.inbox.leases import new_holder
 from airflow_vod.relay.health import RelayHealth
+from airflow_vod.relay.upkeep import Upkeep
 from airflow_vod.tencent.client import PULL_HOLD, PULL_LIMIT
 from airflow_vod.tencent.pacing import pacer
 
@@ -36,7 +39,6 @@ log = logging.getLogger(__name__)
 CONFIRM_WINDOW = 30.0 - PULL_HOLD  # seconds; the queue takes a handle for 30 s after it was handed out (VOD API)
 MODE_EVERY = 600.0  # seconds between checks whether VOD puts events into the queue at all
 DEPTH_EVERY = 60.0  # seconds without catching up after which a relay asks how much is in the queue, and asks again
-UPKEEP_EVERY = 3600.0  # seconds between prunings
 LEASE_TTL = 12.0  # seconds without renewal after which another process takes over
 
 
@@ -91,31 +93,13 @@ class Relay:
         self.pull_pacer = pacer(client.settings.account, "PullEvents")
         self._wall_clock = wall_clock
         self._on_received = on_received
-        self._retention = retention
         # Monotonic, as all that `clock` tells:
         self._check_mode_due = float("-inf")
         self._ask_depth_due = clock() + DEPTH_EVERY
-        self._upkeep_due = clock() + UPKEEP_EVERY * self.rng.random() / 10
         self._lease_until = float("-inf")
-
-    # Upkeep
-
-    def upkeep_due(self) -> bool:
-        """Say whether it is time to `prune` again; true once for each time."""
-        if self._retention is None or self.clock() < self._upkeep_due:
-            return False
-        self._upkeep_due = self.clock() + UPKEEP_EVERY
-        return True
-
-    def prune(self) -> None:
-        """Remove events that are older than the retention; touches no state of the relay, so it may run at any time."""
-        if self._retention is None:
-            return
-        try:
-            if removed := self.store.prune(self._retention):
-                log.info("Removed %d events older than %g days from the inbox", removed, self._retention / 86400)
-        except InboxError as error:
-            log.warning("The inbox could not be pruned and will be later: %s", error)
+        self.upkeep = Upkeep(
+            store, self.queue, self.health, retention, clock=clock, wall_clock=wall_clock, rng=self.rng
+        )
 
     # Whether there is anything to pull
 
@@ -200,6 +184,10 @@ class Relay:
         before = RelayHealth.from_dict(lease.info if lease else {})
         self.health.last_pull_at = _later(self.health.last_pull_at, before.last_pull_at)
         self.health.caught_up_at = _later(self.health.caught_up_at, before.caught_up_at)
+        # Until a pull succeeds it is the same trouble, whoever pulls.
+        self.health.failing_since_at, self.health.failure = before.failing_since_at, before.failure
+        self.health.pulls_refused = before.pulls_refused
+        self.health.rivals, self.health.rivals_until_at = before.rivals, before.rivals_until_at
 
     def holds_lease(self) -> bool:
         """Say whether a pull that starts now ends inside the lease, even if the server holds it."""
@@ -233,7 +221,7 @@ class Relay:
         """Account for a pull that was answered."""
         health, now = self.health, self._wall_clock()
         health.last_pull_at = now
-        health.failing_since_at, health.failure = None, ""
+        health.failing_since_at, health.failure, health.pulls_refused = None, "", False
         self.summary.pulls += 1
         self.summary.pulled += len(deliveries)
         if len(deliveries) < PULL_LIMIT:
@@ -248,6 +236,7 @@ class Relay:
         self.summary.pull_failures += 1
         self.health.failing_since_at = self.health.failing_since_at or self._wall_clock()
         self.health.failure = str(error)
+        self.health.pulls_refused = isinstance(error, (VodAuthenticationError, VodInvalidRequestError))
         metrics.count("pull.failures", queue=self.queue)
 
     def receive(self, deliveries: Sequence[Delivery]) -> list[Delivery]:

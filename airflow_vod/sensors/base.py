@@ -29,6 +29,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_vod.exceptions import InboxError, InboxUnavailableError, VodError, error_from_dict
+from airflow_vod.hooks.inbox_file import inbox_file_problem
 from airflow_vod.hooks.version_compat import AirflowRescheduleException, TaskDeferralTimeout
 from airflow_vod.hooks.vod import DEFAULT_CONN_ID, VodHook
 from airflow_vod.inbox.lookup import task_name
@@ -248,6 +249,8 @@ class VodSensor(BaseSensorOperator):
         return self._deadline
 
     def _look_before_waiting(self, context: Context) -> PokeReturnValue | None:
+        if problem := inbox_file_problem():
+            self.log.warning("%s", problem)
         try:
             return self._first_look(context)
         except InboxUnavailableError as error:

@@ -21,6 +21,7 @@ from airflow_vod.exceptions import (
     VodError,
     error_to_dict,
 )
+from airflow_vod.hooks.inbox_file import inbox_file_problem
 from airflow_vod.inbox.lookup import task_name
 
 if TYPE_CHECKING:
@@ -127,6 +128,8 @@ class VodWaitTrigger(BaseTrigger):
         """Wait for as long as it may help."""
         from airflow_vod.waiting.waiter import WatchRetiredError
 
+        if not self.waiter and (problem := await asyncio.to_thread(inbox_file_problem)):  # no worker has said so
+            self.log.warning("%s", problem)
         patience = _Patience()
         look_by = time.time() + _LAST_LOOK
         while True:

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from airflow_vod.exceptions import InboxError, InboxUnavailableError, VodError
+from airflow_vod.hooks.inbox_file import inbox_file_problem
 from airflow_vod.inbox.leases import new_holder
 from airflow_vod.inbox.lookup import event_to_small_dict, takes
 from airflow_vod.waiting.follower import Follower
@@ -78,6 +79,8 @@ class Feed:
 
     async def events(self) -> AsyncIterator[tuple[dict[str, Any], int]]:
         """Yield events, each as `event_to_small_dict` writes it, with its position; never ends on its own."""
+        if problem := await asyncio.to_thread(inbox_file_problem):
+            log.warning("%s", problem)
         while True:
             try:
                 found, looked_up_to = await self._look()

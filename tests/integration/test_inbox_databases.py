@@ -464,6 +464,9 @@ def test_every_lookup_goes_by_an_index(open_inbox: OpenInbox, database: str, sta
         "list unread": lambda: inbox.newest(unread=True, limit=50),
         "list unparsed": lambda: inbox.newest(unparsed=True, limit=50),
         "mark_read": lambda: inbox.mark_read(Q, range(990, 1010), "reader"),
+        "came": lambda: inbox.arrivals.came(Q, [f"Concat-{n}" for n in range(0, ROWS, 50)]),
+        "asked": lambda: [*inbox.arrivals.asked(Q, ROWS - 100, ROWS, 9), "none is enough"],
+        "list of neighbours": lambda: inbox.arrivals.neighbours(Q, "NewFileUpload", cursor[0]),
         "prune": lambda: inbox.prune(ROWS - 100, batch=60),
     }
     for name, ask in questions.items():

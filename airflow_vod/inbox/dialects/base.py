@@ -65,6 +65,10 @@ class Dialect:
         :param connection: with a transaction begun by SQLAlchemy.
         """
 
+    def untouched(self) -> URL | None:
+        """:return: the URL by which the database can be read and is neither made nor changed; None where there is none."""
+        return self.url
+
     def insert_events(
         self, connection: Connection, per_call: Mapping[str, Any], rows: Sequence[tuple[Any, ...]]
     ) -> None:

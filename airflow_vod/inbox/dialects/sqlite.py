@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from sqlalchemy import BigInteger, cast, event
 from sqlalchemy.dialects import sqlite
@@ -78,6 +79,13 @@ class SQLite(Dialect):
         finally:
             cursor.close()
         self._has_connected = True
+
+    def untouched(self) -> URL | None:
+        """Open a file that is there, read-only; a database in memory is another one each time."""
+        if self._path is None or not self._path.exists():
+            return None
+        query = {**self.url.query, "mode": "ro", "uri": "true"}
+        return self.url.set(database=f"file:{quote(str(self._path.absolute()))}", query=query)
 
     def begin(self, connection: Connection) -> None:
         """Take the write lock at once: SQLite refuses, without waiting, to upgrade a read transaction to a write."""

@@ -112,6 +112,26 @@ def test_no_secret_is_printed(connect: Callable[..., Emulator], capsys: pytest.C
         assert secret not in printed
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (f"{BASE}/tencent-vod/callbacks/vod_default/an-earlier-token", "https://airflow.example.com/***"),
+        ("https://other.example.com:8443/hush?key=hush#hush", "https://other.example.com:8443/***"),
+        ("https://user:hush@other.example.com/x", "***"),
+        ("https://user:h/ush@other.example.com/x", "***"),
+        ("hush", "***"),
+    ],
+)
+def test_a_url_of_others_may_be_a_secret(connect: Callable[..., Emulator], url: str, shown: str) -> None:
+    """Of the URL that is set, only where it leads is shown: an earlier token, or anything else in it, may still count."""
+    vod = connect("PUSH", callback_token=TOKEN)
+    vod.api.application(SUB_APP_ID).config.notification_url = url
+    [problem] = [each for each in errors(examine("vod_default", base_url=BASE)) if "Callbacks are sent" in each]
+    assert f"Callbacks are sent to {shown}, not to" in problem
+    assert "hush" not in problem
+    assert "earlier" not in problem
+
+
 def test_what_cannot_be_examined(
     connect: Callable[..., Emulator], monkeypatch: pytest.MonkeyPatch, airflow_db: None
 ) -> None:

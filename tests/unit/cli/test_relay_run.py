@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from airflow_vod import cli
-from tests.airflow_fixtures import SUB_APP_ID, Vod
+from tests.airflow_fixtures import INBOX_OPTION, SUB_APP_ID, Vod
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +44,25 @@ def test_a_permission_that_is_missing_is_none_of_its_business(vod: Vod) -> None:
     assert cli.main(["relay", "run"]) == 0
     thread.join()
     assert len(vod.store.newest(vod.queue)) == 1
+
+
+@pytest.mark.parametrize(("executor", "said"), [("CeleryExecutor", 1), ("LocalExecutor", 0)])
+def test_an_inbox_that_other_machines_do_not_see(
+    vod: Vod, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, executor: str, said: int
+) -> None:
+    """A warning with the remedy, before anything is pulled."""
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", executor)
+    vod.connect(password="wrong")
+    assert cli.main(["relay", "run"]) == 1
+    assert caplog.text.count("runs tasks with CeleryExecutor, on other machines") == said
+
+
+def test_a_command_that_does_not_tell_where_the_inbox_is(
+    vod: Vod, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It ends with the form that failed, and pulls nothing into another inbox."""
+    monkeypatch.delenv(INBOX_OPTION)
+    monkeypatch.setenv(f"{INBOX_OPTION}_CMD", "false")
+    assert cli.main(["relay", "run"]) == 1
+    assert f"set by {INBOX_OPTION}_CMD" in capsys.readouterr().err
+    assert vod.emulator.calls.count("PullEvents") == 0

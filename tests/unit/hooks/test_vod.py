@@ -12,10 +12,8 @@ from airflow.providers.common.compat.sdk import Connection
 
 from airflow_vod.emulator import Emulator, EmulatorOptions
 from airflow_vod.exceptions import VodAuthenticationError, VodSettingsError
-from airflow_vod.hooks.config import inbox_retention, inbox_url
 from airflow_vod.hooks.vod import VodHook
 from airflow_vod.tencent.settings import VodSettings
-from tests import airflow_home
 
 SUB_APP_ID = 1500012345
 KEY = {"conn_type": "tencent_vod", "login": "AKIDone", "password": "secret-of-one"}
@@ -303,34 +301,3 @@ def test_secrets_are_not_in_reprs_or_errors(set_connection: Any, caplog: pytest.
     text += str(caught.value) + caplog.text
     for secret in ("secret-of-one", "session-token", "proxy-password"):
         assert secret not in text
-
-
-# The inbox
-
-
-def test_inbox_beside_airflow() -> None:
-    """Without the option, the inbox is a SQLite file in AIRFLOW_HOME."""
-    assert inbox_url() == f"sqlite:///{airflow_home.HOME / 'vod_inbox.db'}"
-
-
-@pytest.mark.parametrize("blank", ["", "  "])
-def test_blank_option(monkeypatch: pytest.MonkeyPatch, blank: str) -> None:
-    """A blank option counts as not set."""
-    monkeypatch.setenv("AIRFLOW__TENCENT_VOD__INBOX_SQL_ALCHEMY_CONN", blank)
-    assert inbox_url() == f"sqlite:///{airflow_home.HOME / 'vod_inbox.db'}"
-
-
-def test_inbox_by_environment_and_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The option works as environment variable and as a command that prints it."""
-    monkeypatch.setenv("AIRFLOW__TENCENT_VOD__INBOX_SQL_ALCHEMY_CONN_CMD", "echo postgresql+psycopg://u:p@h/by-command")
-    assert inbox_url() == "postgresql+psycopg://u:p@h/by-command"
-    monkeypatch.setenv("AIRFLOW__TENCENT_VOD__INBOX_SQL_ALCHEMY_CONN", "postgresql+psycopg://u:p@h/by-name")
-    assert inbox_url() == "postgresql+psycopg://u:p@h/by-name"
-
-
-@pytest.mark.parametrize("days", ["abc", "0", "-1", "nan", "inf"])
-def test_a_retention_that_is_none(monkeypatch: pytest.MonkeyPatch, days: str) -> None:
-    """The error names the option, its value and what it takes."""
-    monkeypatch.setenv("AIRFLOW__TENCENT_VOD__INBOX_RETENTION_DAYS", days)
-    with pytest.raises(VodSettingsError, match=rf"inbox_retention_days must be a number of days above 0, not '{days}'"):
-        inbox_retention()

@@ -80,6 +80,8 @@ class InboxModel(RuleBasedStateMachine):
             assert each.duplicate == (event.key in known)
             if each.duplicate:
                 assert each.position == known[event.key]
+                row = rows[each.position]
+                row["source"] = source if row["source"] == "reconcile" else row["source"]
                 continue
             assert each.position > last
             last = known[event.key] = each.position

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import create_engine, event
 
 from airflow_vod.events.parse import parse_event
-from airflow_vod.inbox import InboxStore
+from airflow_vod.inbox import InboxStore, Waiter
 from tests.samples import Clock, concat_event, procedure_event, unparsed_event
 
 Open = Callable[..., InboxStore]
@@ -112,3 +112,16 @@ def test_a_replay_wakes_those_who_wait(inbox: InboxStore) -> None:
         pass
     inbox.replay("q", 1)
     assert inbox.wait_for_news("q", timeout=10)
+
+
+def test_the_hosts_that_use_an_inbox(open_inbox: Open) -> None:
+    """Those that hold a lease or wait, of all queues; what has expired and who has given up do not count."""
+    clock = Clock(1_800_000_000.0)
+    store = open_inbox(clock=clock)
+    assert store.overview.hosts() == set()
+    store.leases.acquire("q", "holder:1:x", 60)
+    store.leases.acquire("watcher w", "watcher.example.com:1:x", 60)
+    store.leases.acquire("p", "gone:1:x", 0.0)
+    store.waiters.add("q", [Waiter.of("a", "Concat-1"), Waiter.of("b", "Concat-2")], "waiter:2:y")
+    store.waiters.add("q", [Waiter.of("c", "Concat-1", deadline=clock.now - 1)], "late:2:y")
+    assert store.overview.hosts() == {"holder", "watcher.example.com", "waiter"}

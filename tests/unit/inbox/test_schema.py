@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from sqlalchemy import create_engine, inspect, text
 from airflow_vod.exceptions import InboxError, InboxSchemaError
 from airflow_vod.inbox import InboxStore, Waiter
 from airflow_vod.inbox.migrations import config, upgrade
+from airflow_vod.inbox.schema import existing_version
 from airflow_vod.inbox.tables import SCHEMA_VERSION, VERSION_TABLE, metadata
 from tests.samples import concat_event
 
@@ -145,3 +147,11 @@ def test_failed_migration_leaves_nothing(empty_url: str) -> None:
         connection.execute(text("DROP TABLE vod_waiter"))
     InboxStore.open(empty_url).close()
     engine.dispose()
+
+
+def test_looking_at_an_inbox_makes_none(inbox_url: str, tmp_path: Path) -> None:
+    """The version of tables is told without making any; where there is no file, there is none afterwards."""
+    assert existing_version(f"sqlite:///{tmp_path}/no/such.db") is None
+    assert existing_version("sqlite://") is None
+    assert not (tmp_path / "no").exists()
+    assert existing_version(inbox_url) == SCHEMA_VERSION

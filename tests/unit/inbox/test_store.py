@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -35,7 +37,7 @@ def test_received_event_is_found_by_its_task(inbox: InboxStore) -> None:
 
 
 def test_second_copy_changes_nothing(inbox: InboxStore) -> None:
-    """A redelivery, also from another source, is reported as a duplicate and leaves no trace."""
+    """A redelivery, also from another source, is a duplicate and changes nothing; see below for one word that it may."""
     event = concat_event("Concat-1")
     (first,) = inbox.receive(Q, [event], "pull")
     before = inbox.newest(Q)
@@ -43,6 +45,17 @@ def test_second_copy_changes_nothing(inbox: InboxStore) -> None:
     assert (second.duplicate, second.position) == (True, first.position)
     assert inbox.newest(Q) == before
     assert inbox.position(Q) == first.position
+
+
+@pytest.mark.parametrize("source", ["pull", "callback"])
+def test_an_event_that_comes_after_vod_was_asked(inbox: InboxStore, source: Any) -> None:
+    """The end of a task that was learnt by asking VOD has the source of its event once that has come, and stays the rest."""
+    event = concat_event("Concat-1")
+    inbox.receive(Q, [event], "reconcile")
+    (asked,) = inbox.newest(Q)
+    inbox.receive(Q, [event, concat_event("Concat-2")], source)
+    inbox.receive(Q, [event], "reconcile")
+    assert inbox.find(Q, ["Concat-1"])["Concat-1"] == replace(asked, source=source)
 
 
 def test_batch_answers_in_its_order(inbox: InboxStore) -> None:

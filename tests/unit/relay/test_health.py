@@ -51,13 +51,39 @@ def test_who_waits_in_vain_is_trouble(expired: bool) -> None:
     silent = lease(expired, last_pull_at=NOW - SILENCE - 1, failure="Connection refused")
     trouble = trouble_of(silent, SILENCE + 1, NOW)
     assert trouble == "Somebody has waited for 121 s, but VOD last answered a pull 121 s ago: Connection refused"
-    assert trouble_of(None, SILENCE + 1, NOW) == "Somebody has waited for 121 s, but no pull was ever answered"
+    nobody = trouble_of(None, SILENCE + 1, NOW)
+    assert nobody == "Somebody has waited for 121 s, but no pull was ever answered, and nobody pulls the queue now"
+
+
+def test_since_when_is_told() -> None:
+    """The time is the one that logs have; the cause stands behind it."""
+    info = {"last_pull_at": NOW - 700, "failing_since_at": NOW - 660, "failure": "Connection refused"}
+    told = trouble_of(lease(True, **info), SILENCE + 1, NOW)
+    assert told is not None
+    assert told.endswith("pulls have failed since 2027-01-15 07:49:00 UTC, Connection refused")
+
+
+def test_a_relay_that_cannot_pull_is_trouble_though_nobody_waits() -> None:
+    """While it holds the lease; one that has gone has left nobody without events."""
+    info = {"last_pull_at": NOW - 700, "failing_since_at": NOW - 660, "failure": "Connection refused"}
+    assert "Connection refused" in (trouble_of(lease(**info), 0, NOW) or "")
+    assert trouble_of(lease(True, **info), 0, NOW) is None
+    assert trouble_of(lease(**info | {"failing_since_at": NOW - 9, "last_pull_at": NOW - 9}), 0, NOW) is None
 
 
 @pytest.mark.parametrize(("waited", "silent"), [(0, 9999), (SILENCE, 9999), (9999, SILENCE), (9999, 0)])
 def test_where_nobody_waits_or_vod_answers_all_is_well(waited: float, silent: float) -> None:
     """One of the two alone is no trouble."""
     assert trouble_of(lease(last_pull_at=NOW - silent), waited, NOW) is None
+
+
+def test_rivals_are_trouble_while_they_are_news() -> None:
+    """Whether or not anybody holds the lease; not where events come by callback, nor after a while."""
+    info = {"last_pull_at": NOW, "rivals": "Something else pulls", "rivals_until_at": NOW + 1}
+    assert trouble_of(lease(**info), 0, NOW) == trouble_of(lease(True, **info), 0, NOW) == "Something else pulls"
+    assert trouble_of(lease(**info), 0, NOW + 1) is None
+    assert trouble_of(lease(**info), 0, NOW, by_callback=True) is None
+    assert "no pull was ever" in (trouble_of(lease(**info | {"last_pull_at": None}), SILENCE + 1, NOW) or "")
 
 
 def test_callbacks_need_no_pulls() -> None:

@@ -10,9 +10,11 @@ import pytest
 
 from airflow_vod.emulator import Emulator, EmulatorOptions, ManualClock
 from airflow_vod.events.parse import UnparsedEvent, VodEvent
-from airflow_vod.exceptions import InboxError, InboxUnavailableError
+from airflow_vod.exceptions import InboxError, InboxUnavailableError, VodAuthenticationError
 from airflow_vod.inbox import InboxStore, Waiter
-from airflow_vod.relay.steps import LEASE_TTL, UPKEEP_EVERY, Relay
+from airflow_vod.relay.state import state_of
+from airflow_vod.relay.steps import LEASE_TTL, Relay
+from airflow_vod.relay.upkeep import PRUNE_EVERY
 from airflow_vod.tencent.client import PULL_HOLD, VodClient
 from tests.relays import SUB_APP_ID, FickleStore, client_of, drain, publish
 from tests.samples import Clock
@@ -242,6 +244,27 @@ def test_a_lease_counts_for_as_long_as_a_pull_may_take(vod: Emulator, inbox: Inb
     relay.client.close()
 
 
+def test_who_takes_over_goes_on_with_the_trouble(vod: Emulator, inbox: InboxStore) -> None:
+    """Since when pulls have failed, and why, outlives the relay that saw it begin, until a pull succeeds."""
+    first, second = Relay(client_of(vod), inbox), Relay(client_of(vod), inbox)
+    vod.faults.script({"PullEvents": ["unauthorized"]})
+    assert first.acquire_lease()
+    with pytest.raises(VodAuthenticationError) as refused:
+        first.pull()
+    first.count_pull_failure(refused.value)
+    first.release_lease()
+    assert second.acquire_lease()
+    assert second.health.failing_since_at == first.health.failing_since_at is not None
+    assert (second.health.failure, second.health.pulls_refused) == (str(refused.value), True)
+    assert state_of(inbox, second.queue)["relay"]["failing_since_at"] == first.health.failing_since_at
+    second.count_pull(second.pull())
+    second.release_lease()
+    relay = state_of(inbox, second.queue)["relay"]
+    assert (relay["failing_since_at"], relay["failure"], relay["pulls_refused"]) == (None, "", False)
+    for each in (first, second):
+        each.client.close()
+
+
 def test_pruning_is_due_now_and_then(vod: Emulator, inbox: InboxStore) -> None:
     """The first time within minutes, so that short lives prune too; then once an hour; never without a retention."""
     clock = Clock()
@@ -250,11 +273,11 @@ def test_pruning_is_due_now_and_then(vod: Emulator, inbox: InboxStore) -> None:
     due = []
     for second in range(0, 3 * 3600, 60):
         clock.now += 60
-        assert not keeps_all.upkeep_due()
-        if relay.upkeep_due():
+        assert keeps_all.upkeep.prune not in list(keeps_all.upkeep.due())
+        if relay.upkeep.prune in list(relay.upkeep.due()):
             due.append(second)
-    assert due[0] <= UPKEEP_EVERY / 10
-    assert [later - earlier for earlier, later in pairwise(due)] == [UPKEEP_EVERY] * (len(due) - 1)
+    assert due[0] <= PRUNE_EVERY / 10
+    assert [later - earlier for earlier, later in pairwise(due)] == [PRUNE_EVERY] * (len(due) - 1)
     assert len(due) == 3
     relay.client.close()
 
