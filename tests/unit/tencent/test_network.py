@@ -1,12 +1,12 @@
 """With one connection on one machine, our client, the SDK's and the assumed role take the same way as the same caller.
 
-The other end is real: a TLS server with an authority of its own, and a proxy that wants a user and password, both on this machine.
+The other end is real: a TLS server with an authority of its own, and a proxy that wants a user, both on this machine.
 """
 
 from __future__ import annotations
 
 import base64
-import datetime
+import datetime as dt
 import ipaddress
 import json
 import os
@@ -158,13 +158,13 @@ class Ends:
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """An authority, and a certificate and key that it issued for VOD and STS."""
     folder = tmp_path_factory.mktemp("tls")
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
     names = [x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]) for name in ("authority", "api")]
 
     def issue(which: int, extension: x509.ExtensionType) -> bytes:
         builder = x509.CertificateBuilder(names[0], names[which], keys[which].public_key(), which + 1)
-        builder = builder.not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
+        builder = builder.not_valid_before(now).not_valid_after(now + dt.timedelta(days=1))
         return builder.add_extension(extension, True).sign(keys[0], hashes.SHA256()).public_bytes(_PEM)
 
     hosts = [VOD, STS, "vod.intl.tencentcloudapi.com", "sts.intl.tencentcloudapi.com"]
