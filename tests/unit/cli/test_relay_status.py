@@ -94,7 +94,7 @@ def test_text_of_others_is_shown_as_text(vod: Vod, capsys: pytest.CaptureFixture
     """What waiters, relays and VOD say moves no cursor, forges no line and turns no direction of writing."""
     vod.store.waiters.add(vod.queue, [Waiter.of("dag/run/task", "Concat\u202e1")], "owner")
     trouble = {"failing_since": time.time() - 660, "failure": "no\nUnhealthy not at all\x9b"}
-    vod.store.leases.acquire(vod.queue, "host\r:1:x", 60, info=trouble)
+    vod.store.leases.acquire(vod.queue, "host:1:x", 60, info=trouble)
     assert cli.main(["relay", "status"]) == 2
     told = capsys.readouterr().out
     assert all(line.isprintable() for line in told.split("\n"))
