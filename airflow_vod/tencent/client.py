@@ -77,12 +77,14 @@ class VodClient:
 
     def __init__(self, settings: VodSettings) -> None:
         self.settings = settings
-        self._sdk = CommonClient("vod", API_VERSION, Credential(settings), settings.region, _profile(settings))
+        self._credential = Credential(settings)
+        self._sdk = CommonClient("vod", API_VERSION, self._credential, settings.region, _profile(settings))
         self._transport = Transport(settings, settings.url, {"PullEvents": _PULL_READ_TIMEOUT})
         self._sdk.request = self._transport
 
     def close(self) -> None:
         """Close the kept connections; the client can still be used and will open new ones."""
+        self._credential.close()
         self._transport.close()
 
     def call(self, action: str, params: Mapping[str, Any] | None = None, *, tries: int = _TRIES) -> dict[str, Any]:

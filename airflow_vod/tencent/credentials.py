@@ -51,6 +51,12 @@ class Credential:
         except Exception as error:  # the SDK's providers raise whatever their parsing meets, down to a bare TypeError
             self._refuse(error)
 
+    def close(self) -> None:
+        """Close the connections that are kept to whoever hands out credentials."""
+        with self._lock:
+            if isinstance(self._source, AssumedRole):
+                self._source.close()
+
     def _refuse(self, error: Exception) -> NoReturn:
         if isinstance(error, TencentCloudSDKException) and error.code in ("ClientNetworkError", "ServerNetworkError"):
             raise VodTransientError("Credentials", str(error.code), "the credential service did not answer") from None

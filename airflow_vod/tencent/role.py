@@ -54,7 +54,7 @@ class AssumedRole:
             settings.region or _REGION,
             ClientProfile(httpProfile=HttpProfile(endpoint=host), language="en-US"),
         )
-        self._sdk.request = Transport(settings, f"https://{host}/")
+        self._transport = self._sdk.request = Transport(settings, f"https://{host}/")
         self._credentials: tuple[str, str, str] | None = None
         self._renew_monotonic = float("-inf")
 
@@ -69,6 +69,10 @@ class AssumedRole:
             self._credentials = self._assume()
             self._renew_monotonic = asked + LIFE - _RENEWAL
         return self._credentials
+
+    def close(self) -> None:
+        """Close the kept connections; the next renewal opens a new one."""
+        self._transport.close()
 
     def _assume(self) -> tuple[str, str, str]:
         wanted = {
