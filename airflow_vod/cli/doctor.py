@@ -18,11 +18,13 @@ from airflow.providers.common.compat.sdk import conf
 
 from airflow_vod.cli.checks import CheckResult, Level
 from airflow_vod.cli.doctor_inbox import check_awaited, check_inbox
-from airflow_vod.cli.printable import printable
-from airflow_vod.exceptions import VodApiError, VodSettingsError
+from airflow_vod.exceptions import VodApiError, VodSettingsError, printable
+from airflow_vod.get_provider_info import RENAMED_FIELDS
 from airflow_vod.hooks.paths import URL_PREFIX
 from airflow_vod.hooks.server import ServerHook
+from airflow_vod.hooks.vod import exposed_secrets
 from airflow_vod.tencent.client import VodClient
+from airflow_vod.tencent.urls import shown_url
 
 if TYPE_CHECKING:
     from airflow_vod.tencent.settings import VodSettings
@@ -73,8 +75,8 @@ class _Target:
         if self.mode == "PUSH":
             if config.get("NotificationUrl") != self.url:
                 changes["NotificationUrl"] = self.url
-            if self.settings.callback_sign_key:
-                changes["SignKey"] = self.settings.callback_sign_key
+            if self.settings.callback_secret:
+                changes["SignKey"] = self.settings.callback_secret
         return changes
 
 
@@ -115,9 +117,9 @@ def examine(
     base_url = base_url or conf.get("api", "base_url", fallback="http://localhost:8080")
     target = _Target(settings, mode, callback_url(conn_id, settings, base_url))
     inbox, waiters = check_inbox(settings.queue, mode == "PUSH" and settings.takes_callbacks)
-    results = [*_check_connection(conn_id, target), *inbox]
+    results = [*_check_connection(conn_id, target), *_check_secrecy(conn_id), *inbox]
     if mode == "PUSH" and not settings.takes_callbacks:
-        text = "The connection has neither callback_sign_key nor callback_token: every callback is rejected."
+        text = "The connection has neither callback_secret nor callback_token: every callback is rejected."
         return [*results, CheckResult("error", text)]
     client = VodClient(settings)
     try:
@@ -140,7 +142,7 @@ def print_results(results: list[CheckResult], out: TextIO, *, as_json: bool) -> 
     else:
         for result in results:
             mark = result.level.upper() if result.level in ("warning", "error") else result.level
-            print(printable(f"{mark:7} {result.text}"), file=out)
+            print(f"{mark:7} {printable(result.text)}", file=out)
     return int(any(result.level == "error" for result in results))
 
 
@@ -152,6 +154,19 @@ def _check_connection(conn_id: str, target: _Target) -> Iterator[CheckResult]:
             "The connection has no sub_app_id: this is the primary application. Accounts since 2023-12-25 require one."
         )
         yield CheckResult("note", text)
+
+
+def _check_secrecy(conn_id: str) -> Iterator[CheckResult]:
+    """Check whether everybody who may read connections sees secrets of this one."""
+    for name in exposed_secrets(ServerHook.get_connection(conn_id).extra_dejson):
+        text = (
+            f"Everybody who may read connections sees the field {name}, because Airflow does not hide it by this name. "
+        )
+        if present := RENAMED_FIELDS.get(name):
+            text += f"Move its value to {present}, which Airflow hides, and consider it known: change it."
+        else:
+            text += "Upgrade Airflow, or add the name to [core] sensitive_var_conn_names."
+        yield CheckResult("warning", text)
 
 
 def _check_application(
@@ -193,7 +208,7 @@ def _check_configured_url(config: dict[str, Any], target: _Target) -> CheckResul
     configured = str(config.get("NotificationUrl") or "")
     if configured == target.url:
         return CheckResult("ok", f"Callbacks are sent to {target.shown_url}.")
-    other = _origin(configured) if configured else "no URL"
+    other = shown_url(configured) if configured else "no URL"
     text = (
         f"Callbacks are sent to {other}, not to {target.shown_url}. Use --fix to change it, after checking --base-url."
     )
@@ -211,7 +226,7 @@ def _check_url(target: _Target) -> Iterator[CheckResult]:
         yield CheckResult("error", f"VOD cannot reach {host}. Give --base-url, or set [api] base_url.")
     text = "Not checked: whether the API server can read this connection. If not, it rejects callbacks, and logs why."
     yield CheckResult("note", text)
-    if target.settings.callback_sign_key is None:
+    if target.settings.callback_secret is None:
         text = "The secret is part of the URL: proxies may log it. Prefer a SignKey if VOD offers one."
         yield CheckResult("note", text)
 
@@ -253,9 +268,3 @@ def _is_local(host: str) -> bool:
 def _without_token(url: str, settings: VodSettings) -> str:
     """Hide the token at the end of a URL that `callback_url` made."""
     return url[: -len(settings.callback_token)] + "***" if settings.callback_token else url
-
-
-def _origin(url: str) -> str:
-    """Show of a URL that others made only where it leads: path, query and user may each be a secret."""
-    parts = urlsplit(url) if "@" not in url else None
-    return f"{parts.scheme}://{parts.netloc}/***" if parts and parts.netloc else "***"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
 from airflow_vod.exceptions import VodApiError, VodConnectionError, VodSettingsError
-from airflow_vod.get_provider_info import EXTRA_FIELDS
+from airflow_vod.get_provider_info import EXTRA_FIELDS, RENAMED_FIELDS, SECRET_FIELDS
 from airflow_vod.hooks.config import inbox_url, open_inbox
 
 if TYPE_CHECKING:
@@ -99,22 +99,40 @@ class VodHook(BaseHook):
     def test_connection(self) -> tuple[bool, str]:
         """Test the connection, for Airflow's "Test" button and ``airflow connections test``.
 
-        :return: whether a sensor could pull events with it, and a message that explains the result.
+        :return: whether events can arrive with it, and a message that explains the result.
         """
         try:
-            config = self.get_client().describe_event_config()
+            client = self.get_client()
+            with contextlib.closing(client):
+                config = client.describe_event_config()
         except VodSettingsError as error:
             return False, str(error)
         except VodApiError as error:
             return False, f"VOD refused the request or did not answer. {error}"
-        mode = config.get("Mode")
-        if mode != "PULL":
-            return False, (
-                f"The credentials work, but the application delivers events in {mode} mode, to "
-                f"{config.get('NotificationUrl') or 'no URL at all'}: there is no queue to pull from. Choose reliable "
-                "callback (PULL) in the VOD console under callback settings."
-            )
+        return _delivery(config, client.settings)
+
+
+def _delivery(config: Mapping[str, Any], settings: VodSettings) -> tuple[bool, str]:
+    """Say whether events arrive as an application delivers them.
+
+    :param config: the answer of DescribeEventConfig. Its ``NotificationUrl`` may hold secrets anywhere.
+    """
+    from airflow_vod.tencent.urls import shown_url
+
+    mode = config.get("Mode")
+    if mode == "PULL":
         return True, "The credentials work and the application keeps its events in a queue (PULL mode)."
+    url = config.get("NotificationUrl")
+    where = f"to {shown_url(str(url))}" if url else "to no URL at all"
+    found = f"The credentials work, and the application delivers events in {mode!r:.40} mode, {where}"
+    if mode == "PUSH" and url and settings.takes_callbacks:
+        return True, f"{found}; this connection takes such callbacks. `airflow-vod doctor` checks the URL."
+    if mode == "PUSH" and settings.takes_callbacks:
+        return False, f"{found}: none can arrive. Set it with `airflow-vod doctor --fix --base-url https://…`."
+    return False, (
+        f"{found}: there is no queue to pull from. Choose reliable callback (PULL) in the VOD console under callback "
+        "settings, or give the connection callback_secret or callback_token to receive callbacks here."
+    )
 
 
 def settings_of(connection: Connection, extra: Mapping[str, Any], sub_app_id: int | str | None = None) -> VodSettings:
@@ -124,27 +142,67 @@ def settings_of(connection: Connection, extra: Mapping[str, Any], sub_app_id: in
     :param extra: its extra, parsed.
     :param sub_app_id: overrides the connection's own.
     :return: the validated settings. Extra fields that are missing, null or empty have their defaults.
-    :raises VodSettingsError: a field is not valid; the message names the connection, the field and the remedy.
+    :raises VodSettingsError: the connection is of another type, or a field is not valid; the message names the connection, the
+        field and the remedy.
     """
     from airflow_vod.tencent.settings import DEFAULT_ENDPOINT, VodSettings
 
     try:
+        _require_type(connection.conn_type)
         _require_json_object(connection.extra)
-        unknown = sorted(set(extra) - set(EXTRA_FIELDS))
-        if unknown:
-            raise VodSettingsError(
-                f"extra has the unknown field {unknown[0]!r}. Known fields: {', '.join(sorted(EXTRA_FIELDS))}."
-            )
-        given = dict(extra) if sub_app_id is None else {**extra, "sub_app_id": sub_app_id}
+        own = {} if sub_app_id is None else {"sub_app_id": sub_app_id}
+        given = _given({**extra, **own})
         endpoint = (connection.host or "").strip() or DEFAULT_ENDPOINT
         return VodSettings(
             secret_id=connection.login or None,
             secret_key=connection.password or None,
             endpoint=f"{endpoint}:{connection.port}" if connection.port else endpoint,
-            **{name: _typed(name, value) for name, value in given.items() if value is not None and value != ""},
+            **{name: _typed(name, value) for name, value in given.items()},
         )
     except VodSettingsError as error:
         raise VodSettingsError(f"Connection {connection.conn_id!r}: {error}") from None
+
+
+def exposed_secrets(extra: Mapping[str, Any]) -> list[str]:
+    """Tell the secrets in an extra that this Airflow shows to everybody who may read connections.
+
+    :param extra: the extra of a connection, parsed.
+    :return: the names of the fields, sorted: former names, and what this version or configuration of Airflow does not hide.
+    """
+    from airflow.providers.common.compat.sdk import redact
+
+    probe = "a value that is not a secret itself"
+    secret = SECRET_FIELDS | {old for old, new in RENAMED_FIELDS.items() if new in SECRET_FIELDS}
+    return sorted(name for name in secret if extra.get(name) and redact(probe, name) == probe)
+
+
+def _require_type(conn_type: str | None) -> None:
+    """Refuse the keys of another service, which VOD must not see."""
+    if conn_type != VodHook.conn_type:
+        kind = f"of type {conn_type!r:.60}" if conn_type else "of no type"
+        raise VodSettingsError(
+            f"it is {kind}, and not of type {VodHook.conn_type}. Its keys are not sent to VOD. Set its "
+            f"connection type to {VodHook.conn_type} if they are VOD's, or name another connection."
+        )
+
+
+def _given(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Take what an extra gives: fields that are not left empty, under their present names.
+
+    :raises VodSettingsError: a field is not known, or stands under both names with different values.
+    """
+    if unknown := sorted(set(extra) - set(EXTRA_FIELDS) - set(RENAMED_FIELDS)):
+        raise VodSettingsError(
+            f"extra has the unknown field {unknown[0]!r:.60}. Known fields: {', '.join(sorted(EXTRA_FIELDS))}."
+        )
+    given = {name: value for name, value in extra.items() if value is not None and value != ""}
+    for former, present in RENAMED_FIELDS.items():
+        value = given.pop(former, None)
+        if value is not None and given.setdefault(present, value) != value:
+            raise VodSettingsError(
+                f"extra has {present} and, with another value, its former name {former}. Remove {former}."
+            )
+    return given
 
 
 def _unknown(vod_conn_id: str) -> VodSettingsError:

@@ -52,6 +52,8 @@ class VodFileUrlsOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if isinstance(file_types, (str, list, tuple, set, frozenset)):  # else it is known only when the task runs
+            _type_names(file_types)
         self.result = result
         self.vod_task_id: Any = vod_task_id
         self.file_types = file_types
@@ -141,8 +143,7 @@ class VodFileUrlsOperator(BaseOperator):
         if not self.file_types:
             chosen = files
         else:
-            names = [self.file_types] if isinstance(self.file_types, str) else self.file_types
-            wanted = {name.lower().lstrip(".") for name in names}
+            wanted = {str(name).strip().lower().lstrip(".") for name in _type_names(self.file_types)}
             chosen = [file for file in files if (file.type or "").lower() in wanted]
         if not chosen:
             made = ", ".join(sorted({file.type or "unknown" for file in files}))
@@ -153,6 +154,22 @@ class VodFileUrlsOperator(BaseOperator):
                 "Change file_types, or omit it for all files."
             )
         return chosen
+
+
+def _type_names(file_types: Any) -> list[Any]:
+    """Check names of file types, before templating or after.
+
+    :return: each a text, or what Airflow has yet to resolve to one.
+    :raises VodSettingsError: one of them is something else, or empty.
+    """
+    names = [file_types] if isinstance(file_types, str) or not hasattr(file_types, "__iter__") else list(file_types)
+    for name in names:
+        if not (isinstance(name, str) and name.strip()) and not hasattr(name, "resolve"):
+            raise VodSettingsError(
+                f"file_types is {file_types!r:.200}, but must be a name such as mp4, or a list of such names. "
+                "Leave it out for all files."
+            )
+    return names
 
 
 def _url(file: ResultFile) -> str:

@@ -16,7 +16,7 @@ from airflow_vod.emulator.options import EmulatorOptions
 from airflow_vod.emulator.queue import Delivery, EventQueue
 from airflow_vod.emulator.schedule import Schedule
 from airflow_vod.exceptions import VodAuthenticationError, VodThrottledError, VodTransientError
-from tests.simulation.world import Broken, Process, World
+from tests.simulation.world import BrokenError, Process, World
 
 TIMEOUT = 10.0  # seconds after which a client gives an answer up
 LIMIT = 100  # requests of an action in any one second
@@ -86,7 +86,7 @@ class Cloud:
             times.popleft()
         times.append(now)
         if len(times) > LIMIT:
-            raise Broken(f"{len(times)} requests {action} within a second")
+            raise BrokenError(f"{len(times)} requests {action} within a second")
 
     def deliver(self, deliveries: Sequence[Delivery]) -> list[dict[str, Any]]:
         """Make what a pull answers."""
@@ -102,7 +102,7 @@ class Cloud:
         for handle in handles:
             vod_task_id = self._bodies[handle]
             if not self.is_committed(vod_task_id):
-                raise Broken(f"{vod_task_id} is confirmed before it is committed")
+                raise BrokenError(f"{vod_task_id} is confirmed before it is committed")
         self.queue.confirm(handles)
 
 

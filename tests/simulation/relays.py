@@ -19,7 +19,7 @@ from airflow_vod.tencent.pacing import Pacer
 from airflow_vod.tencent.settings import VodSettings
 from tests.simulation.cloud import CALM, Client, Cloud, Weather
 from tests.simulation.databases import FickleDatabase, Server
-from tests.simulation.world import Broken, Line, Process, World
+from tests.simulation.world import BrokenError, Line, Process, World
 
 SETTINGS = VodSettings(secret_id="AKIDone", secret_key="secret-of-one", sub_app_id=1500012345)
 STORM = 40.0  # virtual seconds for which things fail
@@ -70,7 +70,7 @@ class RelayProcess(Process):
         lease = self._drill.server.store.leases.read(SETTINGS.queue)
         mine = lease is not None and lease.holder == self.relay.holder and not lease.expired
         if not mine and not self._drill.clock_was_set:
-            raise Broken(f"{self.name} pulls without the lease")
+            raise BrokenError(f"{self.name} pulls without the lease")
 
 
 class Drill:
@@ -126,11 +126,11 @@ class Drill:
     def run(self) -> World:
         """Run it to its end and check what must hold.
 
-        :raises Broken: something does not.
+        :raises BrokenError: something does not.
         """
         self.world.run(STORM + AFTERWARDS, done=lambda: self.world.now > STORM + 1 and self._all_over())
         if not self._all_over():
-            raise self.world.broken(Broken(f"not over: {self.cloud.queue.counts()}"))
+            raise self.world.broken(BrokenError(f"not over: {self.cloud.queue.counts()}"))
         self._stop()
         self._check_inbox()
         return self.world
@@ -145,14 +145,14 @@ class Drill:
         self.world.run(self.world.now + 60, done=lambda: not any(each.left() for each in self.relays))
         left = [name for process in self.relays for name in process.left()]
         if left:
-            raise self.world.broken(Broken(f"threads are left: {left}"))
+            raise self.world.broken(BrokenError(f"threads are left: {left}"))
 
     def _check_inbox(self) -> None:
         stored = self.server.vod_task_ids()
         if sorted(stored) != sorted(self.cloud.published):
             twice = {each for each in stored if stored.count(each) > 1}
             lost = set(self.cloud.published) - set(stored)
-            raise self.world.broken(Broken(f"lost {sorted(lost)}, twice {sorted(twice)}"))
+            raise self.world.broken(BrokenError(f"lost {sorted(lost)}, twice {sorted(twice)}"))
 
 
 def weather_of(rng: Random) -> Weather:

@@ -11,7 +11,7 @@ import pytest
 from tests.simulation.bugs import BUGS
 from tests.simulation.databases import Server
 from tests.simulation.relays import Drill
-from tests.simulation.world import Broken
+from tests.simulation.world import BrokenError
 
 SEEDS = int(os.environ.get("VOD_TEST_SEEDS", "500"))
 FIRST = int(os.environ.get("VOD_TEST_SEED", "0"))
@@ -54,7 +54,7 @@ def test_planted_faults_are_found(server: Server, name: str, monkeypatch: pytest
     for seed in range(BUG_SEEDS):
         try:
             Drill(seed, server).run()
-        except Broken:
+        except BrokenError:
             found = seed
             break
     print(f"{name}: {'not found' if found is None else f'found by seed {found}'}")

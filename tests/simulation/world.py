@@ -20,7 +20,7 @@ EPOCH = 1_790_000_000.0  # Unix seconds at which every world begins
 TRACE = 50  # steps that a failure prints
 
 
-class Broken(AssertionError):
+class BrokenError(AssertionError):
     """An invariant does not hold."""
 
 
@@ -67,7 +67,7 @@ class World:
 
         :param until: a virtual moment.
         :param done: ends it early.
-        :raises Broken: an invariant does not hold; with the seed and the last steps.
+        :raises BrokenError: an invariant does not hold; with the seed and the last steps.
         """
         while self._due and self._due[0][0] <= until and not done():
             self.now, _, run = heapq.heappop(self._due)
@@ -77,10 +77,12 @@ class World:
                 raise self.broken(self.errors[0])
         self.now = max(self.now, until) if not done() else self.now
 
-    def broken(self, error: BaseException) -> Broken:
+    def broken(self, error: BaseException) -> BrokenError:
         """Tell what does not hold, how it came to be and how to see it again."""
         last = "\n".join(self.trace)
-        told = Broken(f"seed {self.seed}: {error!r}\nagain: make simulate SEED={self.seed}\nthe last steps:\n{last}")
+        told = BrokenError(
+            f"seed {self.seed}: {error!r}\nagain: make simulate SEED={self.seed}\nthe last steps:\n{last}"
+        )
         told.__cause__ = error
         return told
 
@@ -143,7 +145,7 @@ class Process:
         return Mailbox(self.world)
 
     def monotonic(self) -> float:
-        """This machine's monotonic clock; it began at another time than the world."""
+        """Monotonic seconds of its machine, whose clock began at another time than the world."""
         return self.world.now + 1000.0
 
     def kill(self) -> None:

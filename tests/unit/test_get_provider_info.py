@@ -17,7 +17,7 @@ import pytest
 from airflow.sdk import BaseOperator, BaseOperatorLink, BaseSensorOperator, Connection
 from airflow.triggers.base import BaseTrigger
 
-from airflow_vod.get_provider_info import EXTRA_FIELDS, get_provider_info
+from airflow_vod.get_provider_info import EXTRA_FIELDS, RENAMED_FIELDS, SECRET_FIELDS, get_provider_info
 from airflow_vod.hooks import config
 from airflow_vod.hooks import vod as hooks
 from airflow_vod.hooks.vod import VodHook
@@ -88,6 +88,15 @@ def test_the_connection_is_the_hook_s() -> None:
     assert (CONNECTION["connection-type"], CONNECTION["hook-name"]) == (VodHook.conn_type, VodHook.hook_name)
 
 
+def test_the_page_on_the_connection_has_every_field() -> None:
+    """It lists each field, says of the secret ones that they are, and lists each former name."""
+    page = (ROOT / "docs" / "connection.md").read_text()
+    rows = {cells[1].strip(): cells for cells in (line.split("|") for line in page.splitlines()) if len(cells) > 2}
+    assert set(EXTRA_FIELDS) == {name.strip("`") for name in rows if name.startswith("`")} - set(RENAMED_FIELDS)
+    assert {name for name in EXTRA_FIELDS if rows[f"`{name}`"][-2].strip() == "yes"} == SECRET_FIELDS
+    assert {old: rows[f"`{old}`"][2].strip(" `") for old in RENAMED_FIELDS} == RENAMED_FIELDS
+
+
 def test_everything_names_the_same_fields() -> None:
     """Form, settings and README have the extra fields of the table, and no others."""
     login_password_host = {"secret_id", "secret_key", "endpoint"}
@@ -103,7 +112,9 @@ def test_the_hook_takes_every_field(name: str) -> None:
     """A value under the name of a field in a connection's extra is the settings' value."""
     values = {"sub_app_id": 7, "confirm_policy": "awaited", "proxy": "http://host:1", "verify": "/ca.pem"}
     value = values.get(name, "sixteen0letters0and0more")
-    connection = Connection(conn_id="c", login="AKID", password="key", extra=json.dumps({name: value}))
+    connection = Connection(
+        conn_id="c", conn_type="tencent_vod", login="AKID", password="key", extra=json.dumps({name: value})
+    )
     assert getattr(hooks.settings_of(connection, connection.extra_dejson), name) == value
 
 

@@ -60,6 +60,22 @@ def test_file_types(file_types: Any) -> None:
     assert run.xcom("urls", "file_ids") == ["2", "3"]
 
 
+@pytest.mark.parametrize("file_types", [["mp4", None], [7], [""], " ", (["mp4"],), {None}])
+def test_file_types_that_are_none(file_types: Any) -> None:
+    """What is no name of a file type is refused when the DAG is parsed, and not only when its task has run."""
+    with pytest.raises(VodSettingsError, match=r"file_types is .* must be a name such as mp4"):
+        VodFileUrlsOperator(task_id="urls", result=RESULT, file_types=file_types)
+
+
+def test_file_types_out_of_a_template() -> None:
+    """A template is not judged before it is rendered, and then as what is written down."""
+    run = urls(result=RESULT, file_types=["{{ 'mp4' }}"])
+    assert len(run.xcom("urls")) == 2
+    error = urls(result=RESULT, file_types=["{{ '' }}"]).error("urls")
+    assert isinstance(error, VodSettingsError)
+    assert "file_types is ['']" in str(error)
+
+
 def test_behind_a_sensor(vod: Vod) -> None:
     """The sensor's output goes in, and the list of URLs can be expanded over."""
     vod.publish_concat("Concat-1")
