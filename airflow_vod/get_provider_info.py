@@ -39,6 +39,14 @@ EXTRA_FIELDS: dict[str, dict[str, Any]] = {
         "Secret at the end of the callback URL, for applications without a SignKey.",
         format="password",
     ),
+    "playback_secret": _text_field(
+        "Playback secret",
+        "Hotlink protection key of the playback domains, with which URLs are signed: 8 to 20 letters and digits.",
+        format="password",
+    ),
+    "playback_domains": _text_field(
+        "Playback domains", "Domains whose URLs are signed, separated by commas; empty for all."
+    ),
     "proxy": _text_field("Proxy", "http://user:password@host:port", format="password"),
     "verify": _text_field("Verify TLS", "true, false, or the path of a CA bundle."),
 }
