@@ -16,8 +16,10 @@ from pydantic.alias_generators import to_pascal
 
 from airflow_vod.emulator.content import to_json, with_handle
 from airflow_vod.emulator.errors import ApiError, bad_value, missing
+from airflow_vod.emulator.media import MAX_FILE_IDS
 from airflow_vod.emulator.parameters import (
     ConfirmEvents,
+    DescribeMediaInfos,
     DescribeTaskDetail,
     EditMedia,
     ModifyEventConfig,
@@ -115,6 +117,16 @@ def describe_task_detail(app: Application, params: DescribeTaskDetail, exchange:
     exchange.succeed(_members(task.describe(null_fields=app.options.null_fields)))
 
 
+def describe_media_infos(app: Application, params: DescribeMediaInfos, exchange: Exchange) -> None:
+    """Return what is known of media files; those that do not exist are listed apart."""
+    file_ids = list(dict.fromkeys(params.file_ids))
+    if not 0 < len(file_ids) <= MAX_FILE_IDS:
+        raise bad_value("FileIds", f"1 to {MAX_FILE_IDS} ids are allowed, got {len(file_ids)}")
+    found = {file_id: app.media.describe(file_id, app.sub_app_id, params.filters) for file_id in file_ids}
+    infos = [info for info in found.values() if info is not None]
+    exchange.succeed(_members({"MediaInfoSet": infos, "NotExistFileIdSet": [i for i in file_ids if found[i] is None]}))
+
+
 def edit_media(app: Application, params: EditMedia, exchange: Exchange) -> None:
     """Start a task that splices files or clips a stream."""
     if params.input_type == "File":
@@ -147,5 +159,6 @@ ACTIONS: Mapping[str, Action[Any]] = {
     "DescribeEventConfig": Action(describe_event_config, Parameters),
     "ModifyEventConfig": Action(modify_event_config, ModifyEventConfig),
     "DescribeTaskDetail": Action(describe_task_detail, DescribeTaskDetail, lists_sub_app_error=True),
+    "DescribeMediaInfos": Action(describe_media_infos, DescribeMediaInfos, lists_sub_app_error=True),
     "EditMedia": Action(edit_media, EditMedia, lists_sub_app_error=True),
 }

@@ -17,7 +17,10 @@ from airflow_vod.emulator.calls import Calls
 from airflow_vod.emulator.errors import ApiError
 from airflow_vod.emulator.exchange import Exchange
 from airflow_vod.emulator.faults import Faults
+from airflow_vod.emulator.hotlink import Hotlink
+from airflow_vod.emulator.media import MediaLibrary
 from airflow_vod.emulator.parameters import read
+from airflow_vod.emulator.playback import ACTION as MEDIA
 from airflow_vod.emulator.push import posts_of
 from airflow_vod.emulator.schedule import Schedule
 from airflow_vod.emulator.tasks import Task
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from airflow_vod.emulator.clock import Clock
+    from airflow_vod.emulator.faults import Fault
+    from airflow_vod.emulator.media import MediaFile
     from airflow_vod.emulator.options import EditFailure, EmulatorOptions
     from airflow_vod.emulator.push import Callback, Post
     from airflow_vod.emulator.queue import QueueCounts
@@ -56,6 +61,10 @@ class VodApi:
         """Outcomes of callbacks, oldest first."""
         self.on_post: Callable[[Post], None] = lambda post: None
         """Sends a callback; does nothing while no server is running."""
+        self.media = MediaLibrary()
+        """The media files of all applications; accessed under the lock, by `add_media` and `request_media`."""
+        self._media_requests: deque[tuple[str, str]] = deque(maxlen=options.calls_kept)
+        self._hotlink = Hotlink(options.playback_key, self.wall_clock)
         self._admission = Admission(accounts, options)
         self._sub_app_ids = None if sub_app_ids is None else frozenset(sub_app_ids)
         self._applications: dict[int, Application] = {}
@@ -147,6 +156,37 @@ class VodApi:
             task = Task(vod_task_id, task_type, status, created_at, began_at=began_at, finished_at=finished_at, **rest)
             self.application(sub_app_id).tasks.add(task)
 
+    def add_media(self, name: str, sub_app_id: int, **rest: Any) -> MediaFile:
+        """Add a media file.
+
+        :param name: the last part of its URL's path.
+        :param sub_app_id: 0 for the primary application.
+        :param rest: other arguments of `MediaLibrary.add`.
+        :return: the file.
+        """
+        with self._changed:
+            return self.media.add(name, sub_app_id=sub_app_id, created_at=self.schedule.now(), **rest)
+
+    def request_media(self, path: str, query: str, client: str) -> tuple[MediaFile | None, str, Fault | None]:
+        """Look up a media file for a request.
+
+        :param path: of the URL.
+        :param query: of the URL.
+        :param client: the client's address.
+        :return: the file, if there is one; why the request is refused, or nothing; the fault that hits it, if any.
+        """
+        with self._changed:
+            fault = self.faults.take(MEDIA, self.schedule.now())
+            objection = self._hotlink.objection(path, query, client)
+            self._media_requests.append((path, objection))
+            self._changed.notify_all()
+            return self.media.at(path), objection, fault
+
+    def media_requests(self) -> list[tuple[str, str]]:
+        """:return: path, and why it was refused, of the newest requests for media files, oldest first."""
+        with self._changed:
+            return list(self._media_requests)
+
     def fail_edits(self, failure: EditFailure | None, sub_app_id: int) -> None:
         """Set how EditMedia tasks submitted from now on fail.
 
@@ -184,7 +224,9 @@ class VodApi:
         if self._sub_app_ids is not None and sub_app_id not in self._sub_app_ids:
             raise ValueError(f"no application {sub_app_id!r}; existing ones: {sorted(self._sub_app_ids)}")
         if sub_app_id not in self._applications:
-            self._applications[sub_app_id] = Application(sub_app_id, self.schedule, self.options, self._push)
+            self._applications[sub_app_id] = Application(
+                sub_app_id, self.schedule, self.options, self._push, self.media
+            )
         return self._applications[sub_app_id]
 
     def note_callback(self, callback: Callback) -> None:

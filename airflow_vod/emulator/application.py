@@ -15,6 +15,7 @@ from pydantic.alias_generators import to_pascal
 from airflow_vod.emulator import editing
 from airflow_vod.emulator.content import event_body
 from airflow_vod.emulator.errors import ApiError
+from airflow_vod.emulator.media import MediaLibrary
 from airflow_vod.emulator.queue import EventQueue
 from airflow_vod.emulator.tasks import Task, Tasks
 
@@ -53,6 +54,7 @@ class Application:
     :param schedule: the emulator's time.
     :param options: of the emulator.
     :param push: sends the callbacks of an event.
+    :param media: the media files of all applications; by default of none.
     """
 
     def __init__(
@@ -61,9 +63,11 @@ class Application:
         schedule: Schedule,
         options: EmulatorOptions,
         push: Callable[[Application, Mapping[str, Any]], None] = lambda application, event: None,
+        media: MediaLibrary | None = None,
     ) -> None:
         self.sub_app_id = sub_app_id
         self.options = options
+        self.media = media or MediaLibrary()
         self.queue = EventQueue(schedule, options)
         self.empty_queue = EventQueue(schedule, options)
         """Never gets an event: stands in for the queue in PUSH mode."""
@@ -113,9 +117,24 @@ class Application:
         task = Task(vod_task_id, "EditMedia", "PROCESSING", now, detail, began_at=now)
         failure = self.edit_failure
         end = editing.failed(detail, failure) if failure else editing.succeeded(detail, params, self.sub_app_id)
+        if not failure and self.options.serve_media:
+            end = self._with_media(end)
         self.tasks.add(task)
         self._schedule.after(self.options.edit_seconds, lambda: self._finish(task, end))
         return vod_task_id
+
+    def _with_media(self, detail: Mapping[str, Any]) -> dict[str, Any]:
+        """Let the output of an edit be a file that can be downloaded."""
+        output, about = detail["Output"], detail["MetaData"]
+        file = self.media.add(
+            output["FileUrl"].rpartition("/")[2],
+            file_id=output["FileId"],
+            size=about["Size"],
+            sub_app_id=self.sub_app_id,
+            duration=about["Duration"],
+            created_at=self._schedule.now(),
+        )
+        return {**detail, "Output": {**output, "FileUrl": file.url}, "MetaData": {**about, "Md5": file.md5}}
 
     def _finish(self, task: Task, detail: Mapping[str, Any]) -> None:
         task.status, task.detail, task.finished_at = "FINISH", detail, self._schedule.now()

@@ -149,6 +149,13 @@ class EmulatorOptions:
     """How long an EditMedia task takes."""
     edit_failure: EditFailure | None = None
     """How EditMedia tasks fail; None lets them succeed."""
+    serve_media: bool = False
+    """Whether the outputs of EditMedia tasks are files that can be downloaded from the emulator; their URLs are its own
+    then, and MetaData has their MD5. Files that a test adds can be downloaded either way."""
+    playback_key: str = ""
+    """Key of hotlink protection: media files open only with URLs that it signed. Empty for no protection."""
+    media_ranges: bool = True
+    """Whether parts of media files are served (``Range``); a CDN does, an origin that is read through may not."""
     unauthorized_actions: frozenset[str] = frozenset()
     """Actions that no account is permitted to call (UnauthorizedOperation)."""
     invalid_vod_user: bool = False

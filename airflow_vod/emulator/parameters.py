@@ -72,6 +72,13 @@ class DescribeTaskDetail(Parameters):
     task_id: String
 
 
+class DescribeMediaInfos(Parameters):
+    """Parameters of DescribeMediaInfos."""
+
+    file_ids: Strings
+    filters: Strings = []
+
+
 class EditMedia(Parameters):
     """Parameters of EditMedia."""
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from airflow_vod.emulator.calls import Calls
     from airflow_vod.emulator.clock import Clock
     from airflow_vod.emulator.faults import Faults
+    from airflow_vod.emulator.media import MediaFile
     from airflow_vod.emulator.options import EditFailure
     from airflow_vod.emulator.push import Callback
     from airflow_vod.emulator.queue import QueueCounts
@@ -109,7 +110,10 @@ class Emulator:
             "login": self.secret_id,
             "password": self.secret_key,
             "host": self.endpoint,
-            "extra": {"sub_app_id": sub_app_id} if sub_app_id else {},
+            "extra": {
+                **({"sub_app_id": sub_app_id} if sub_app_id else {}),
+                **({"playback_secret": self.options.playback_key} if self.options.playback_key else {}),
+            },
         }
         return json.dumps(connection)
 
@@ -160,6 +164,26 @@ class Emulator:
         """
         self.api.add_task(sub_app_id, vod_task_id, task_type, status, detail=detail, age=age, field=field)
 
+    def add_media(
+        self,
+        name: str = "f0.mp4",
+        *,
+        size: int = 1_250_000,
+        content: bytes | None = None,
+        file_id: str = "",
+        sub_app_id: int = 0,
+    ) -> MediaFile:
+        """Add a media file, for DescribeMediaInfos and for download from the emulator while it runs.
+
+        :param name: the last part of its URL's path.
+        :param size: of made-up content, bytes.
+        :param content: the content, if not made up.
+        :param file_id: of the file; by default a new one.
+        :param sub_app_id: of the application; 0 is the primary one.
+        :return: the file, with its ``url``, ``file_id``, ``size`` and ``md5``.
+        """
+        return self.api.add_media(name, sub_app_id, size=size, content=content, file_id=file_id)
+
     def fail_edits(self, failure: EditFailure | None, sub_app_id: int = 0) -> None:
         """Set how EditMedia tasks submitted from now on fail.
 
@@ -196,6 +220,7 @@ class Emulator:
 
             thread = ServerThread(self.api, self.clock, self.host, self.port)
             self.port = thread.port
+            self.api.media.base_url = self.endpoint
             thread.start()
             self._thread = thread
         return self

@@ -17,6 +17,7 @@ import uvicorn
 
 from airflow_vod.emulator.app import ApiEndpoint, create_app
 from airflow_vod.emulator.clock import ManualClock
+from airflow_vod.emulator.playback import MediaEndpoint
 from airflow_vod.emulator.pusher import Pusher
 
 if TYPE_CHECKING:
@@ -85,8 +86,12 @@ class ServerThread:
         # Not uvicorn's own `serve`, which only checks every 0.1 s whether to stop, and waits for held calls.
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
         api = self._api
-        endpoint = ApiEndpoint(api, lambda scope: _close_connection(server, scope["client"]))
-        server = _uvicorn(create_app(api, endpoint))
+
+        def hang_up(scope: Any) -> None:
+            _close_connection(server, scope["client"])
+
+        endpoint = ApiEndpoint(api, hang_up)
+        server = _uvicorn(create_app(api, endpoint, MediaEndpoint(api, hang_up)))
         timer = _Timer(api, self._clock, loop)
         pusher = Pusher(api)
         api.on_post = pusher.push

@@ -124,8 +124,8 @@ class VodHook(BaseHook):
         settings = self.get_settings()
         if settings.playback_secret is None:
             raise VodSettingsError(
-                f"Connection {self.vod_conn_id!r} has no playback_secret, so no URL can be signed. Put the hotlink protection key of "
-                "the playback domain (VOD console: the domain's settings, Key Hotlink Protection) into its extra."
+                f"Connection {self.vod_conn_id!r} has no playback_secret, so no URL can be signed. Put the hotlink protection "
+                "key of the playback domain (VOD console: the domain's settings, Key Hotlink Protection) into its extra."
             )
         return settings.playback_secret, settings.domains_to_sign
 

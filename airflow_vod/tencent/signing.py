@@ -39,8 +39,8 @@ def check_key(key: str) -> None:
     """
     if not _KEY.fullmatch(key):
         raise VodSettingsError(
-            "playback_secret must be 8 to 20 letters and digits, like VOD's hotlink protection key. Copy it from the VOD console: "
-            "the domain's settings, Key Hotlink Protection."
+            "playback_secret must be 8 to 20 letters and digits, like VOD's hotlink protection key. Copy it from the VOD "
+            "console: the domain's settings, Key Hotlink Protection."
         )
 
 

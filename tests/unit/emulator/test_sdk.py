@@ -109,6 +109,9 @@ def test_every_action_parses_without_a_difference(vod: Emulator, method: str):
     assert check("DescribeTaskDetail", TaskId=task_id).EditMediaTask.MetaData.Duration == 11
     check("ConfirmEvents", EventHandles=[event.EventHandle for event in events])
     assert vod.queue().confirmed == len(events)
+    file_id = vod.add_media().file_id
+    infos = check("DescribeMediaInfos", FileIds=[file_id], Filters=["basicInfo", "metaData", "transcodeInfo"])
+    assert infos.MediaInfoSet[0].TranscodeInfo.TranscodeSet[0].Size == 1_250_000
     check("DescribeEventsState", SubAppId=0)
     check("ModifyEventConfig", Mode="PUSH", NotificationUrl="http://x/", SignKey="k")
     assert check("DescribeEventConfig").Mode == "PUSH"
