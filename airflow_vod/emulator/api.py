@@ -18,9 +18,9 @@ from airflow_vod.emulator.errors import ApiError
 from airflow_vod.emulator.exchange import Exchange
 from airflow_vod.emulator.faults import Faults
 from airflow_vod.emulator.hotlink import Hotlink
+from airflow_vod.emulator.media import ACTION as MEDIA
 from airflow_vod.emulator.media import MediaLibrary
 from airflow_vod.emulator.parameters import read
-from airflow_vod.emulator.playback import ACTION as MEDIA
 from airflow_vod.emulator.push import posts_of
 from airflow_vod.emulator.schedule import Schedule
 from airflow_vod.emulator.tasks import Task

@@ -25,6 +25,8 @@ MAX_FILE_IDS = 20
 """Per DescribeMediaInfos (documented: N of ``FileIds.N`` is at most 19)."""
 PREFIX = "/media/"
 """Of the paths that files are served at."""
+ACTION = "media"
+"""Stands for the name of an action where faults of requests for files are scripted."""
 _PERIOD = 1_048_573  # bytes; a prime, so that it divides no size of a block
 _STEP = 256 * 1024  # bytes handed out at once; less than the period
 _SECTIONS = {"basicInfo": "BasicInfo", "metaData": "MetaData", "transcodeInfo": "TranscodeInfo"}

@@ -3,7 +3,7 @@
 Invariants: what hotlink protection refuses gets 403 and not a byte of the file; a part of a file is served only to a client whose
 ``If-Range`` names the file as it is.
 
-Faults (`faults`) hit requests under the action `ACTION`: ``truncate`` closes the connection after half of what was asked for,
+Faults (`faults`) hit requests under the name `media.ACTION`: ``truncate`` closes the connection after half of what was asked for,
 ``drop_request`` and ``drop_response`` before anything is sent, ``http_500`` and ``http_502_html`` answer instead, ``slow`` waits.
 """
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
     Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-ACTION = "media"
-"""Stands for the name of an action where faults are scripted."""
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
