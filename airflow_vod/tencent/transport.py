@@ -53,7 +53,7 @@ class Transport:
 
     def __init__(self, settings: VodSettings, read_timeouts: Mapping[str, float]) -> None:
         self._url = f"{settings.scheme}://{settings.host}/"
-        self._pool = _make_pool(settings)
+        self._pool = make_pool(settings, settings.scheme, settings.host)
         self._read_timeouts = read_timeouts
 
     def send_request(self, request: Any) -> Answer:
@@ -112,13 +112,16 @@ def excerpt(body: bytes) -> str:
     return "not an answer of the API but " + repr(body[:200].decode("utf-8", "replace"))
 
 
-def _make_pool(settings: VodSettings) -> urllib3.PoolManager:
-    """Make the connection pool: TLS verification as set; the proxy of the settings, else that of the environment.
+def make_pool(settings: VodSettings, scheme: str, host: str) -> urllib3.PoolManager:
+    """Make a connection pool: TLS verification as set; the proxy of the settings, else that of the environment.
 
+    :param settings: proxy and TLS verification.
+    :param scheme: ``http`` or ``https``, of what is to be requested.
+    :param host: of what is to be requested, with its port if it has one.
     :raises VodSettingsError: the CA file does not exist here, or the proxy is not a URL.
     """
     options: dict[str, Any] = {"num_pools": 2, "maxsize": 64}
-    if settings.scheme == "https":
+    if scheme == "https":
         if settings.verify is False:
             options["cert_reqs"] = "CERT_NONE"
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
@@ -130,8 +133,8 @@ def _make_pool(settings: VodSettings) -> urllib3.PoolManager:
             authorities = settings.verify if isinstance(settings.verify, str) else os.environ.get("SSL_CERT_FILE")
             options |= {"cert_reqs": "CERT_REQUIRED", "ca_certs": authorities or certifi.where()}
     proxy = settings.proxy
-    if proxy is None and not urllib.request.proxy_bypass(settings.host):
-        proxy = urllib.request.getproxies().get(settings.scheme)
+    if proxy is None and not urllib.request.proxy_bypass(host):
+        proxy = urllib.request.getproxies().get(scheme)
     if not proxy:
         return urllib3.PoolManager(**options)
     try:
