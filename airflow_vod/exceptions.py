@@ -23,6 +23,8 @@ from __future__ import annotations
 
 from typing import Any
 
+PROXY_AUTHENTICATION = "ProxyAuthenticationRequired"  # our own code: the API was not reached
+
 
 class VodError(Exception):
     """Base of all errors of this package."""
@@ -72,8 +74,8 @@ class VodAuthenticationError(VodApiError):
 
     @property
     def is_auth_failure(self) -> bool:
-        """Whether the code is ``AuthFailure…``: mostly the key itself, where other codes refuse this one action only."""
-        return self.code.startswith("AuthFailure")
+        """Whether the key itself is refused, or we are by the proxy; other codes refuse this one action only."""
+        return self.code.startswith("AuthFailure") or self.code == PROXY_AUTHENTICATION
 
 
 class VodInvalidRequestError(VodApiError):

@@ -1,7 +1,9 @@
 """The provider's description for Airflow, and the table of the connection's extra fields.
 
 Invariants: this is plain data and imports nothing, because Airflow loads it in every process at start-up; the hook accepts
-exactly the extra fields of :data:`EXTRA_FIELDS`, which are also the form's.
+exactly the extra fields of :data:`EXTRA_FIELDS`, which are also the form's, and the former names in :data:`RENAMED_FIELDS`;
+Airflow hides a field by a word in its name, so the name of each secret has one: ``…_secret`` signs and never travels,
+``…token`` travels, ``proxy`` may hold a password.
 """
 
 from __future__ import annotations
@@ -31,12 +33,14 @@ EXTRA_FIELDS: dict[str, dict[str, Any]] = {
     "token": _text_field("Session token", "Session token of temporary credentials.", format="password"),
     "role_arn": _text_field("Role ARN", "CAM role to assume with the API key."),
     "role_session_name": _text_field("Role session name", "Name of the assumed session in the audit log."),
-    "callback_sign_key": _text_field(
-        "Callback SignKey", "The application's SignKey, with which VOD signs callbacks.", format="password"
+    "callback_secret": _text_field(
+        "Callback SignKey",
+        "The application's SignKey, with which VOD signs callbacks: 16 to 32 letters and digits.",
+        format="password",
     ),
     "callback_token": _text_field(
         "Callback token",
-        "Secret at the end of the callback URL, for applications without a SignKey.",
+        "Secret at the end of the callback URL, for applications without a SignKey: 16 to 128 letters, digits, - and _.",
         format="password",
     ),
     "playback_secret": _text_field(
@@ -47,10 +51,18 @@ EXTRA_FIELDS: dict[str, dict[str, Any]] = {
     "playback_domains": _text_field(
         "Playback domains", "Domains whose URLs are signed, separated by commas; empty for all."
     ),
-    "proxy": _text_field("Proxy", "http://user:password@host:port", format="password"),
+    "proxy": _text_field(
+        "Proxy", "http://user:password@host:port, with special characters of the password as %XX.", format="password"
+    ),
     "verify": _text_field("Verify TLS", "true, false, or the path of a CA bundle."),
 }
 """The fields in the extra of a connection, with their form in Airflow's user interface."""
+
+SECRET_FIELDS = frozenset(name for name, field in EXTRA_FIELDS.items() if field["schema"].get("format") == "password")
+"""Those that are secret."""
+
+RENAMED_FIELDS = {"callback_sign_key": "callback_secret"}
+"""Former names that the hook still takes. Airflow does not hide what stands under them."""
 
 
 def get_provider_info() -> dict[str, Any]:

@@ -80,8 +80,8 @@ class _Target:
         if self.mode == "PUSH":
             if config.get("NotificationUrl") != self.url:
                 changes["NotificationUrl"] = self.url
-            if self.settings.callback_sign_key:
-                changes["SignKey"] = self.settings.callback_sign_key
+            if self.settings.callback_secret:
+                changes["SignKey"] = self.settings.callback_secret
         return changes
 
 
@@ -123,7 +123,7 @@ def examine(
     target = _Target(settings, mode, callback_url(conn_id, settings, base_url))
     results = [*_check_connection(conn_id, target), *_check_inbox()]
     if mode == "PUSH" and not settings.takes_callbacks:
-        text = "The connection has neither callback_sign_key nor callback_token: every callback is rejected."
+        text = "The connection has neither callback_secret nor callback_token: every callback is rejected."
         return [*results, CheckResult("error", text)]
     client = VodClient(settings)
     try:
@@ -229,7 +229,7 @@ def _check_url(target: _Target) -> Iterator[CheckResult]:
         yield CheckResult("error", f"VOD cannot reach {host}. Give --base-url, or set [api] base_url.")
     text = "Not checked: whether the API server can read this connection. If not, it rejects callbacks, and logs why."
     yield CheckResult("note", text)
-    if target.settings.callback_sign_key is None:
+    if target.settings.callback_secret is None:
         text = "The secret is part of the URL: proxies may log it. Prefer a SignKey if VOD offers one."
         yield CheckResult("note", text)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
 from airflow_vod.exceptions import VodApiError, VodConnectionError, VodSettingsError
-from airflow_vod.get_provider_info import EXTRA_FIELDS
+from airflow_vod.get_provider_info import EXTRA_FIELDS, RENAMED_FIELDS, SECRET_FIELDS
 from airflow_vod.hooks.config import inbox_url, open_inbox
 
 if TYPE_CHECKING:
@@ -67,13 +67,18 @@ class VodHook(BaseHook):
 
     async def aget_settings(self) -> VodSettings:
         """Read the connection as `get_settings` does, without blocking the event loop of a triggerer."""
-        from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+        from airflow.providers.common.compat.sdk import Connection
 
+        if not hasattr(Connection, "aextra_dejson"):
+            # Before 3.3.2, Airflow masks the secrets of a connection with a synchronous call, even in `aget_connection`.
+            from asgiref.sync import sync_to_async
+
+            return await sync_to_async(self.get_settings)()
         try:
-            connection = await get_async_connection(self.vod_conn_id, self)
+            connection = await self.aget_connection(self.vod_conn_id)
         except AirflowNotFoundException:
             raise _unknown(self.vod_conn_id) from None
-        return settings_of(connection, await get_async_extra_dejson(connection), self.sub_app_id)
+        return settings_of(connection, await connection.aextra_dejson(), self.sub_app_id)
 
     def get_client(self) -> VodClient:
         """Create this package's client for the application."""
@@ -132,22 +137,40 @@ class VodHook(BaseHook):
     def test_connection(self) -> tuple[bool, str]:
         """Test the connection, for Airflow's "Test" button and ``airflow connections test``.
 
-        :return: whether a sensor could pull events with it, and a message that explains the result.
+        :return: whether events can arrive with it, and a message that explains the result.
         """
         try:
-            config = self.get_client().describe_event_config()
+            client = self.get_client()
+            with contextlib.closing(client):
+                config = client.describe_event_config()
         except VodSettingsError as error:
             return False, str(error)
         except VodApiError as error:
             return False, f"VOD refused the request or did not answer. {error}"
-        mode = config.get("Mode")
-        if mode != "PULL":
-            return False, (
-                f"The credentials work, but the application delivers events in {mode} mode, to "
-                f"{config.get('NotificationUrl') or 'no URL at all'}: there is no queue to pull from. Choose reliable "
-                "callback (PULL) in the VOD console under callback settings."
-            )
+        return _delivery(config, client.settings)
+
+
+def _delivery(config: Mapping[str, Any], settings: VodSettings) -> tuple[bool, str]:
+    """Say whether events arrive as an application delivers them.
+
+    :param config: the answer of DescribeEventConfig. Its ``NotificationUrl`` may hold secrets anywhere.
+    """
+    from airflow_vod.tencent.urls import shown_url
+
+    mode = config.get("Mode")
+    if mode == "PULL":
         return True, "The credentials work and the application keeps its events in a queue (PULL mode)."
+    url = config.get("NotificationUrl")
+    where = f"to {shown_url(str(url))}" if url else "to no URL at all"
+    found = f"The credentials work, and the application delivers events in {mode!r:.40} mode, {where}"
+    if mode == "PUSH" and url and settings.takes_callbacks:
+        return True, f"{found}; this connection takes such callbacks. `airflow-vod doctor` checks the URL."
+    if mode == "PUSH" and settings.takes_callbacks:
+        return False, f"{found}: none can arrive. Set it with `airflow-vod doctor --fix --base-url https://…`."
+    return False, (
+        f"{found}: there is no queue to pull from. Choose reliable callback (PULL) in the VOD console under callback "
+        "settings, or give the connection callback_secret or callback_token to receive callbacks here."
+    )
 
 
 def settings_of(connection: Connection, extra: Mapping[str, Any], sub_app_id: int | str | None = None) -> VodSettings:
@@ -157,27 +180,73 @@ def settings_of(connection: Connection, extra: Mapping[str, Any], sub_app_id: in
     :param extra: its extra, parsed.
     :param sub_app_id: overrides the connection's own.
     :return: the validated settings. Extra fields that are missing, null or empty have their defaults.
-    :raises VodSettingsError: a field is not valid; the message names the connection, the field and the remedy.
+    :raises VodSettingsError: the connection is of another type, or a field is not valid; the message names the connection, the
+        field and the remedy.
     """
     from airflow_vod.tencent.settings import DEFAULT_ENDPOINT, VodSettings
 
     try:
+        _require_type(connection.conn_type)
         _require_json_object(connection.extra)
-        unknown = sorted(set(extra) - set(EXTRA_FIELDS))
-        if unknown:
-            raise VodSettingsError(
-                f"extra has the unknown field {unknown[0]!r}. Known fields: {', '.join(sorted(EXTRA_FIELDS))}."
-            )
-        given = dict(extra) if sub_app_id is None else {**extra, "sub_app_id": sub_app_id}
+        given = _present(_under_present_names(extra))
+        if sub_app_id is not None:
+            given |= _present({"sub_app_id": sub_app_id})
         endpoint = (connection.host or "").strip() or DEFAULT_ENDPOINT
         return VodSettings(
             secret_id=connection.login or None,
             secret_key=connection.password or None,
             endpoint=f"{endpoint}:{connection.port}" if connection.port else endpoint,
-            **{name: _typed(name, value) for name, value in given.items() if value is not None and value != ""},
+            **{name: _typed(name, value) for name, value in given.items()},
         )
     except VodSettingsError as error:
         raise VodSettingsError(f"Connection {connection.conn_id!r}: {error}") from None
+
+
+def exposed_secrets(extra: Mapping[str, Any]) -> list[str]:
+    """Tell the secrets in an extra that this Airflow shows to everybody who may read connections.
+
+    :param extra: the extra of a connection, parsed.
+    :return: the names of the fields, sorted: former names, and what this version or configuration of Airflow does not hide.
+    """
+    from airflow.providers.common.compat.sdk import redact
+
+    probe = "a value that is not a secret itself"
+    secret = SECRET_FIELDS | {old for old, new in RENAMED_FIELDS.items() if new in SECRET_FIELDS}
+    return sorted(name for name in secret if extra.get(name) and redact(probe, name) == probe)
+
+
+def _require_type(conn_type: str | None) -> None:
+    """Refuse the keys of another service, which VOD must not see."""
+    if conn_type != VodHook.conn_type:
+        raise VodSettingsError(
+            f"it is of type {conn_type!r:.60}, and not of type {VodHook.conn_type}. Its keys are not sent to VOD. Set its "
+            f"connection type to {VodHook.conn_type} if they are VOD's, or name another connection."
+        )
+
+
+def _under_present_names(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Move values from former names of fields to the present ones.
+
+    :raises VodSettingsError: a field is not known, or stands under both names with different values.
+    """
+    given = {}
+    for name, value in extra.items():
+        present = RENAMED_FIELDS.get(name, name)
+        if present not in EXTRA_FIELDS:
+            raise VodSettingsError(
+                f"extra has the unknown field {name!r:.60}. Known fields: {', '.join(sorted(EXTRA_FIELDS))}."
+            )
+        if present != name and extra.get(present) not in (None, "", value):
+            raise VodSettingsError(
+                f"extra has {present} and, with another value, its former name {name}. Remove {name}."
+            )
+        if present == name or not extra.get(present):
+            given[present] = value
+    return given
+
+
+def _present(extra: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in extra.items() if value is not None and value != ""}
 
 
 def _unknown(vod_conn_id: str) -> VodSettingsError:

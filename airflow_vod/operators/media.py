@@ -68,8 +68,9 @@ class VodMediaInfoOperator(BaseOperator):
         infos = media_infos(self._hook, file_ids)
         missing = [file_id for file_id in dict.fromkeys(file_ids) if file_id not in infos]
         if missing and not self.skip_missing:
+            named = ", ".join(missing[:5]) + (" and others" if len(missing) > 5 else "")
             raise ResultError(
-                f"VOD has no media file {', '.join(missing[:5])}{' and others' if len(missing) > 5 else ''} in this application. Check "
+                f"VOD has no media file {named} in this application. Check "
                 "the ids and sub_app_id, or leave out what does not exist with skip_missing=True."
             )
         self.log.info("VOD knows %d of %d files", len(infos), len(infos) + len(missing))

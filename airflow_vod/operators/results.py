@@ -82,4 +82,4 @@ def _no_url(file: ResultFile, *, asked: bool, exists: bool) -> str:
         return f"{name} has no URL in VOD's event. Let the operator ask VOD for it with resolve_urls=True, or select other files."
     if exists:
         return f"{name} has no URL in VOD's event, and VOD names none when it is asked (DescribeMediaInfos). Select other files."
-    return f"{name} has no URL in VOD's event, and VOD has no such file any more (DescribeMediaInfos): it was deleted or has expired."
+    return f"{name} has no URL in VOD's event, and VOD has no such file any more (DescribeMediaInfos): it was deleted or expired."

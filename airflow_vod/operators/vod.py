@@ -30,7 +30,8 @@ class VodFileUrlsOperator(BaseOperator):
     """Passes the URLs of files made by VOD tasks to downstream tasks.
 
     Returns a list of URLs, ready for ``.expand(url=operator.output)``, and also pushes, in the same order: ``files`` (a
-    list of dictionaries as in the result, their URLs never signed), ``file_ids``, and ``urls_by_type`` (file type to list of URLs).
+    list of dictionaries as in the result, their URLs never signed), ``file_ids``, and ``urls_by_type`` (file type to list of
+    URLs).
 
     :param result: the return value of a VOD sensor: a result, or a list of results. Templated; usually ``sensor.output``.
     :param vod_task_id: instead of `result`: the id of a task whose event is already in the inbox, or a list of ids. Templated.
@@ -44,8 +45,8 @@ class VodFileUrlsOperator(BaseOperator):
         file is fetched, with ``VodHook.sign_url``. Needs the connection's ``playback_secret``. Templated.
     :param max_clients: how many different client addresses may open a signed URL, 1 to 9; None for any number. Templated.
     :param preview: how much of the media a signed URL plays: a timedelta, or whole seconds; None for all. Templated.
-    :param vod_conn_id: Airflow connection to the VOD application: to read its inbox, to ask for URLs, to sign them, and to link to
-        the right console.
+    :param vod_conn_id: Airflow connection to the VOD application: to read its inbox, to ask for URLs, to sign them, and to link
+        to the right console.
     :param sub_app_id: overrides the connection's application with another one of the same account.
     """
 

@@ -146,7 +146,7 @@ class Relay:
             "PushMode",
             "the application announces its events by callback (PUSH), so its queue stays empty",
             remedy="Choose reliable callback (PULL) in the VOD console or with `airflow-vod doctor --fix`, or give the "
-            "connection callback_sign_key or callback_token to receive callbacks.",
+            "connection callback_secret or callback_token to receive callbacks.",
         )
 
     def count_mode(self, in_use: bool) -> None:

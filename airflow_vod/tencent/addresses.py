@@ -6,8 +6,8 @@ made to what came of it. So neither a redirect nor a name that resolves differen
 
 from __future__ import annotations
 
-import ipaddress
 import socket
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Any
 
 import urllib3
@@ -19,8 +19,7 @@ from airflow_vod.exceptions import MediaError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_IPv4, _IPv6 = ipaddress.IPv4Address, ipaddress.IPv6Address
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
+_NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
 
 
 def is_public(address: str) -> bool:
@@ -31,22 +30,22 @@ def is_public(address: str) -> bool:
         of an IPv6 address (mapped, 6to4, NAT64), and for what is no address.
     """
     try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
+        parsed = ip_address(address.partition("%")[0])
     except ValueError:
         return False
     return all(each.is_global and not each.is_multicast for each in _meanings(parsed))
 
 
-def _meanings(address: _IPv4 | _IPv6) -> Iterator[_IPv4 | _IPv6]:
+def _meanings(address: IPv4Address | IPv6Address) -> Iterator[IPv4Address | IPv6Address]:
     """Yield the addresses that one leads to."""
-    if isinstance(address, _IPv6):
+    if isinstance(address, IPv6Address):
         if address.ipv4_mapped:  # the outer form is never global
             yield address.ipv4_mapped
             return
         if address.sixtofour:
             yield address.sixtofour
         if address in _NAT64:
-            yield _IPv4(int(address) & 0xFFFFFFFF)
+            yield IPv4Address(int(address) & 0xFFFFFFFF)
             return
     yield address
 
@@ -64,8 +63,8 @@ def check_host(host: str, port: int) -> list[tuple[Any, ...]]:
     refused = next((address[4][0] for address in found if not is_public(str(address[4][0]))), None)
     if refused is not None:
         raise MediaError(
-            f"{host} has the address {refused}, which is private or reserved, so nothing is fetched from there. If the host is to be "
-            "trusted, set allow_private_addresses=True."
+            f"{host} has the address {refused}, which is private or reserved, so nothing is fetched from there. If the host is "
+            "to be trusted, set allow_private_addresses=True."
         )
     return list(found)
 

@@ -6,7 +6,6 @@ that leaves this module holds a secret; a call is repeated only where a repetiti
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,11 +16,19 @@ from tencentcloud.common.exception.tencent_cloud_sdk_exception import TencentClo
 from tencentcloud.common.profile.client_profile import ClientProfile
 from tencentcloud.common.profile.http_profile import HttpProfile
 
-from airflow_vod.exceptions import VodApiError, VodInvalidRequestError, VodThrottledError, VodTransientError
+from airflow_vod.exceptions import (
+    VodApiError,
+    VodError,
+    VodInvalidRequestError,
+    VodThrottledError,
+    VodTransientError,
+)
+from airflow_vod.tencent.answers import response_of
 from airflow_vod.tencent.credentials import Credential
-from airflow_vod.tencent.errors import CHECK_NETWORK, NotSentError, api_error
+from airflow_vod.tencent.errors import NotSentError, api_error
+from airflow_vod.tencent.network import authorities_of, proxy_of
 from airflow_vod.tencent.pacing import pacer
-from airflow_vod.tencent.transport import Transport, excerpt
+from airflow_vod.tencent.transport import Transport
 
 if TYPE_CHECKING:
     from tencentcloud.vod.v20180717.vod_client import VodClient as OfficialVodClient
@@ -71,7 +78,7 @@ class VodClient:
     def __init__(self, settings: VodSettings) -> None:
         self.settings = settings
         self._sdk = CommonClient("vod", API_VERSION, Credential(settings), settings.region, _profile(settings))
-        self._transport = Transport(settings, {"PullEvents": _PULL_READ_TIMEOUT})
+        self._transport = Transport(settings, settings.url, {"PullEvents": _PULL_READ_TIMEOUT})
         self._sdk.request = self._transport
 
     def close(self) -> None:
@@ -107,7 +114,17 @@ class VodClient:
             content = self._sdk.call(action, body, headers={})
         except TencentCloudSDKException as error:
             raise api_error(action, str(error.code), str(error.message), error.requestId) from None
-        return _response(action, content)
+        except VodError:
+            raise
+        except (
+            TypeError,
+            ValueError,
+            RecursionError,
+        ) as error:  # of the parameters: all else is typed by whoever sends
+            raise VodInvalidRequestError(
+                action, "BadParameters", f"no JSON can say them: {type(error).__name__}"
+            ) from None
+        return response_of(action, content)
 
     def pull_events(self) -> list[Any]:
         """Pull up to 16 events; the server holds the call for up to 5 s while there are none.
@@ -192,44 +209,21 @@ def official_client(settings: VodSettings) -> OfficialVodClient:
     """
     from tencentcloud.vod.v20180717.vod_client import VodClient as OfficialVodClient
 
-    return OfficialVodClient(Credential(settings), settings.region, _profile(settings))
-
-
-def _profile(settings: VodSettings) -> ClientProfile:
+    proxy = proxy_of(settings, settings.url)
     http = HttpProfile(
         protocol=settings.scheme,
         endpoint=settings.host,
         keepAlive=True,
-        proxy=settings.proxy,
-        certification=settings.verify,
+        proxy=proxy,
+        certification=authorities_of(settings),
     )
-    return ClientProfile(httpProfile=http, language="en-US")
+    client = OfficialVodClient(Credential(settings), settings.region, ClientProfile(httpProfile=http, language="en-US"))
+    if proxy is None:
+        client.request.conn.proxy = (
+            None  # which the SDK fills from the environment, whatever NO_PROXY says of the domain
+        )
+    return client
 
 
-def _load(content: bytes) -> Any:
-    """Load an answer. One event with half a character, a raw tab or an endless number must not block the others."""
-    try:
-        return json.loads(content)
-    except ValueError:
-        return json.loads(content.decode("utf-8", "replace"), strict=False, parse_int=_number)
-
-
-def _number(digits: str) -> int | str:
-    return int(digits) if len(digits) < 4000 else digits
-
-
-def _response(action: str, content: bytes) -> dict[str, Any]:
-    """Take the ``Response`` object out of an answer, or raise the error in it."""
-    try:
-        response = _load(content)["Response"]
-        if not isinstance(response, dict):
-            raise TypeError
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise VodTransientError(action, "BadAnswer", excerpt(content), remedy=CHECK_NETWORK) from None
-    error = response.get("Error")
-    if error is None:
-        return response
-    if not isinstance(error, dict):
-        error = {"Message": str(error)}
-    request_id = response.get("RequestId")
-    raise api_error(action, str(error.get("Code")), str(error.get("Message")), request_id and str(request_id))
+def _profile(settings: VodSettings) -> ClientProfile:
+    return ClientProfile(httpProfile=HttpProfile(protocol=settings.scheme, endpoint=settings.host), language="en-US")

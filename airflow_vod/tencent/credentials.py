@@ -1,6 +1,7 @@
 """Credentials for the SDK.
 
-Invariant: whatever the SDK's credential providers raise leaves here as one of the errors in `exceptions.py`, without a secret.
+Invariants: whatever the SDK's credential providers raise leaves here as one of the errors in `exceptions.py`, without a secret;
+what leaves here as credentials can be sent in a header.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from tencentcloud.common import credential as sdk_credential
 from tencentcloud.common.exception.tencent_cloud_sdk_exception import TencentCloudSDKException
 
-from airflow_vod.exceptions import VodAuthenticationError, VodTransientError
+from airflow_vod.exceptions import VodAuthenticationError, VodError, VodSettingsError, VodTransientError
 from airflow_vod.tencent.errors import api_error
+from airflow_vod.tencent.role import AssumedRole
+from airflow_vod.tencent.settings import check_sendable
 
 if TYPE_CHECKING:
     from airflow_vod.tencent.settings import VodSettings
@@ -39,7 +42,12 @@ class Credential:
             with self._lock:
                 if self._source is None:
                     self._source = _credential_source(self._settings)
-                return self._source.get_credential_info()
+                found = self._source.get_credential_info()
+            if not self._settings.secret_id:
+                _check_found(*found)
+            return found
+        except VodError:
+            raise
         except Exception as error:  # the SDK's providers raise whatever their parsing meets, down to a bare TypeError
             self._refuse(error)
 
@@ -54,8 +62,8 @@ class Credential:
             "Credentials",
             code,
             "no usable credentials were found",
-            remedy="Give the connection SecretId and SecretKey, or set TENCENTCLOUD_SECRET_ID and "
-            "TENCENTCLOUD_SECRET_KEY, or attach a role to this machine. For an assumed role, check role_arn.",
+            remedy="Give the connection SecretId and SecretKey, or set TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY "
+            "without white space and line breaks, or attach a role to this machine.",
         ) from None
 
 
@@ -63,8 +71,17 @@ def _credential_source(settings: VodSettings) -> Any:
     if not settings.secret_id:
         return sdk_credential.DefaultCredentialProvider().get_credentials()
     if settings.role_arn:
-        session = settings.role_session_name or "airflow-vod"
-        return sdk_credential.STSAssumeRoleCredential(
-            settings.secret_id, settings.secret_key, settings.role_arn, session
-        )
+        return AssumedRole(settings)
     return sdk_credential.Credential(settings.secret_id, settings.secret_key, settings.token)
+
+
+def _check_found(secret_id: str | None, secret_key: str | None, token: str | None) -> None:
+    """Refuse what the default chain found where no header carries it.
+
+    :raises VodAuthenticationError: without the value.
+    """
+    try:
+        for label, value in (("SecretId", secret_id), ("SecretKey", secret_key), ("token", token)):
+            check_sendable(f"The {label} of the default credential chain", value)
+    except VodSettingsError as error:
+        raise VodAuthenticationError("Credentials", "InvalidCredential", str(error).rstrip(".")) from None

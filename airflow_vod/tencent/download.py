@@ -1,7 +1,7 @@
 """Reads a media file over HTTP, block by block, and goes on where a connection broke.
 
-Invariants: what is yielded is the beginning of one and the same file, in order, and no byte twice; where that cannot be made sure,
-an error is raised instead. No error and no log line holds the query of a URL, which may be a signature.
+Invariants: what is yielded is the beginning of one and the same file, in order, and no byte twice; where that cannot be made
+sure, an error is raised instead. No error and no log line holds the query of a URL, which may be a signature.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import urllib3
 from airflow_vod.exceptions import MediaError
 from airflow_vod.tencent.addresses import check_host, only_public
 from airflow_vod.tencent.signing import is_signed, shown
-from airflow_vod.tencent.transport import make_pool
+from airflow_vod.tencent.network import make_pool
 
 if TYPE_CHECKING:
     from airflow_vod.tencent.settings import VodSettings
@@ -123,7 +123,7 @@ class Downloader:
         with self._lock:
             pool = self._pools.get((scheme, host))
             if pool is None:
-                pool = make_pool(self._settings, scheme, host)
+                pool = make_pool(self._settings, url)
                 if self._checks and not isinstance(pool, urllib3.ProxyManager):
                     only_public(pool)
                 self._pools[scheme, host] = pool
@@ -184,8 +184,8 @@ class Download:
                 failures += 1
                 if failures == _TRIES:
                     raise MediaError(
-                        f"{shown(self.url)} cannot be read beyond byte {self.position}: {_short(error)}, {_TRIES} times in a row. "
-                        "Check the network, or run the task again later."
+                        f"{shown(self.url)} cannot be read beyond byte {self.position}: {_short(error)}, {_TRIES} times "
+                        "in a row. Check the network, or run the task again later."
                     ) from None
                 log.warning("%s: %s at byte %d; going on", shown(self.url), _short(error), self.position)
                 self.downloader.pause(failures)
@@ -244,8 +244,8 @@ class Download:
         why = f"{shown(self.url)} was refused with HTTP {response.status}."
         if response.status == 403 and is_signed(self.downloader.sign(self.url)):
             hint = (
-                "It was signed: check playback_secret of the connection against the domain's key in the VOD console, and the clock "
-                "of this machine; a URL that came with a signature of its own may have expired."
+                "It was signed: check playback_secret of the connection against the domain's key in the VOD console, and the "
+                "clock of this machine; a URL that came with a signature of its own may have expired."
             )
         elif response.status == 403:
             hint = "It was not signed: if the domain has hotlink protection by key, give the connection its playback_secret."

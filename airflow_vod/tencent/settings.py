@@ -1,7 +1,7 @@
 """Settings for one VOD application: credentials, SubAppId, endpoint.
 
-Invariant: every field is validated on construction, so existing settings are well-formed. Their ``repr`` contains no secret,
-so they can be logged.
+Invariant: every field is validated on construction, and only here, so existing settings are well-formed: what goes into a
+header can be sent in one. Their ``repr`` contains no secret, so they can be logged; no error repeats one.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 
 from airflow_vod.exceptions import VodSettingsError
 from airflow_vod.tencent.signing import check_key
+from airflow_vod.tencent.urls import is_proxy_url
 
 DEFAULT_ENDPOINT = "vod.tencentcloudapi.com"
 CONFIRM_POLICIES = ("all", "awaited")
@@ -19,10 +20,13 @@ CONFIRM_POLICIES = ("all", "awaited")
 _ENDPOINT = re.compile(
     r"(?:(?P<scheme>[A-Za-z]+)://)?(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>\d{1,5}))?/?"
 )
-_PROXY = re.compile(r"https?://[^\s/]+", re.IGNORECASE)
 _DOMAIN = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
-_SIGN_KEY = re.compile(r"[A-Za-z0-9]{1,32}")
+_SIGN_KEY = re.compile(r"[A-Za-z0-9]{16,32}")
 _CALLBACK_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,128}")
+_VISIBLE = re.compile(r"[!-~]+")
+_REGION = re.compile(r"[A-Za-z0-9-]{0,64}")
+_ROLE_SESSION_NAME = re.compile(r"[A-Za-z0-9_+=,.@-]{2,128}")
+_IN_HEADERS = {"secret_id": "SecretId", "secret_key": "SecretKey", "token": "token"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +38,19 @@ class VodSettings:
     :param secret_key: SecretKey of the API key.
     :param token: session token of temporary credentials.
     :param role_arn: CAM role to assume with the API key, ``qcs::cam::uin/…:roleName/…``.
-    :param role_session_name: name of the assumed session, as shown in Tencent Cloud's audit log.
+    :param role_session_name: name of the assumed session, as shown in Tencent Cloud's audit log: 2 to 128 letters, digits and
+        ``+=,.@_-`` (STS API 2018-08-13, AssumeRole).
     :param sub_app_id: id of the VOD application. Required for accounts opened on or after 2023-12-25, even for the default
         application (VOD API 2018-07-17, common to all actions); without it, older accounts use their primary application.
     :param region: value of ``X-TC-Region``; not required by VOD.
     :param endpoint: address of the API: ``host``, ``host:port`` or ``scheme://host:port``.
-    :param proxy: HTTP proxy, ``http://user:password@host:port``; None uses ``HTTPS_PROXY`` and ``NO_PROXY``.
-    :param verify: verify TLS certificates against the bundled authorities (True), against a CA bundle (its path), or not at
-        all (False).
+    :param proxy: HTTP proxy, ``http://user:password@host:port``, with special characters of user and password as ``%XX``, and
+        perhaps without ``http://``; None uses the one that the environment names (see `airflow_vod.tencent.network`).
+    :param verify: verify TLS certificates (True), against a CA bundle (the path of a file or folder), or not at all (False).
     :param confirm_policy: ``all`` confirms every event once it is stored in the inbox; ``awaited`` confirms only events that
         a task here waits for, and leaves all others in the queue for its other consumers.
-    :param callback_sign_key: the application's ``SignKey``, with which VOD signs callbacks: 1 to 32 letters and digits (VOD API,
-        ModifyEventConfig).
+    :param callback_secret: the application's ``SignKey``, with which VOD signs callbacks: 16 to 32 letters and digits. VOD
+        takes 1 to 32 (VOD API, ModifyEventConfig); but whoever sees one signature can try short keys at home.
     :param callback_token: a secret at the end of the callback URL, for applications without a SignKey: 16 to 128 letters,
         digits, ``-`` and ``_``.
     :param playback_secret: the key of VOD's hotlink protection, with which URLs of media files are signed: 8 to 20 letters and
@@ -66,7 +71,7 @@ class VodSettings:
     proxy: str | None = field(default=None, repr=False)
     verify: bool | str = True
     confirm_policy: str = "all"
-    callback_sign_key: str | None = field(default=None, repr=False)
+    callback_secret: str | None = field(default=None, repr=False)
     callback_token: str | None = field(default=None, repr=False)
     playback_secret: str | None = field(default=None, repr=False)
     playback_domains: str = ""
@@ -75,32 +80,16 @@ class VodSettings:
         """Validate every field."""
         for each in fields(self):
             value = getattr(self, each.name)
+            if value is None and "None" not in str(each.type):
+                raise VodSettingsError(f"{each.name} must not be None.")
             if str(each.type).startswith("str") and not isinstance(value, (str, type(None))):
                 raise VodSettingsError(f"{each.name} must be text, not a value of type {type(value).__name__}.")
         self._check_credentials()
-        self._check_endpoint()
-        if self.sub_app_id is not None and (type(self.sub_app_id) is not int or not 0 < self.sub_app_id < 2**63):
-            raise VodSettingsError(
-                f"sub_app_id must be a positive whole number such as 1500012345, not {self.sub_app_id!r}. "
-                "The VOD console lists it under application management."
-            )
-        if self.confirm_policy not in CONFIRM_POLICIES:
-            raise VodSettingsError(f"confirm_policy must be one of {CONFIRM_POLICIES}, not {self.confirm_policy!r}.")
-        if self.callback_sign_key is not None and not _SIGN_KEY.fullmatch(self.callback_sign_key):
-            raise VodSettingsError("callback_sign_key must be 1 to 32 letters and digits, like VOD's SignKey.")
-        if self.callback_token is not None and not _CALLBACK_TOKEN.fullmatch(self.callback_token):
-            raise VodSettingsError(
-                "callback_token must be 16 to 128 letters, digits, - and _: it is the only protection against forged events. "
-                "Generate one with `openssl rand -hex 24`."
-            )
-
-        if self.playback_secret is not None:
-            check_key(self.playback_secret)
-        for domain in self.domains_to_sign:
-            if not _DOMAIN.fullmatch(domain):
-                raise VodSettingsError(
-                    f"playback_domains must be host names such as media.example.com, separated by commas, not {domain!r}."
-                )
+        self._check_role()
+        self._check_way()
+        self._check_application()
+        self._check_callbacks()
+        self._check_playback()
 
     def _check_credentials(self) -> None:
         if bool(self.secret_id) != bool(self.secret_key):
@@ -109,24 +98,74 @@ class VodSettings:
                 f"{missing} is missing although {given} is given. Give both, or neither to use the SDK's default "
                 "credential chain (environment variables, credentials file, instance role)."
             )
-        for name, value in (("SecretId", self.secret_id), ("SecretKey", self.secret_key)):
-            if value is not None and value != value.strip():
-                raise VodSettingsError(f"{name} begins or ends with white space. Copy it again without.")
+        for name, label in _IN_HEADERS.items():
+            check_sendable(label, getattr(self, name))
         for name in ("token", "role_arn"):
             if getattr(self, name) and not self.secret_id:
                 raise VodSettingsError(f"{name} is given without an API key. Give SecretId and SecretKey too.")
 
-    def _check_endpoint(self) -> None:
+    def _check_role(self) -> None:
+        if self.role_arn is not None and not _VISIBLE.fullmatch(self.role_arn):
+            raise VodSettingsError(
+                f"role_arn must be such as qcs::cam::uin/1:roleName/vod, not {self.role_arn!r:.100}."
+            )
+        name = self.role_session_name
+        if name is not None and not _ROLE_SESSION_NAME.fullmatch(name):
+            raise VodSettingsError(
+                f"role_session_name must be 2 to 128 letters, digits and +=,.@_- of ASCII, not {name!r:.100}."
+            )
+
+    def _check_way(self) -> None:
         match = _ENDPOINT.fullmatch(self.endpoint)
         if match is None or match["scheme"] not in (None, "http", "https"):
+            # Not shown: it may hold a password, before an @ or after one.
             raise VodSettingsError(
-                f"endpoint must be host, host:port or http(s)://host:port, not {self.endpoint!r}. "
-                f"Leave it empty for {DEFAULT_ENDPOINT}."
+                "endpoint must be host, host:port or http(s)://host:port, without user, password, path and query; what it is "
+                f"now is not shown, because it may hold a password. Leave it empty for {DEFAULT_ENDPOINT}."
             )
         if not isinstance(self.verify, (bool, str)):
-            raise VodSettingsError(f"verify must be true, false or the path of a CA file, not {self.verify!r}.")
-        if self.proxy is not None and not _PROXY.match(self.proxy):  # not shown: it may hold a password
-            raise VodSettingsError("proxy must be http://host:port or https://host:port, possibly with user:password@.")
+            raise VodSettingsError(f"verify must be true, false or the path of a CA file, not {self.verify!r:.100}.")
+        if self.proxy is not None and not is_proxy_url(self.proxy):
+            raise VodSettingsError(
+                "proxy must be http://host:port or https://host:port, possibly with user:password@, and with special "
+                "characters of both as %XX; what it is now is not shown, because it may hold a password."
+            )
+
+    def _check_application(self) -> None:
+        if self.sub_app_id is not None and (type(self.sub_app_id) is not int or not 0 < self.sub_app_id < 2**63):
+            raise VodSettingsError(
+                f"sub_app_id must be a positive whole number such as 1500012345, not {self.sub_app_id!r:.100}. "
+                "The VOD console lists it under application management."
+            )
+        if not _REGION.fullmatch(self.region):
+            raise VodSettingsError(
+                f"region must be letters, digits and - such as ap-guangzhou, not {self.region!r:.100}. VOD needs none."
+            )
+        if self.confirm_policy not in CONFIRM_POLICIES:
+            raise VodSettingsError(
+                f"confirm_policy must be one of {CONFIRM_POLICIES}, not {self.confirm_policy!r:.100}."
+            )
+
+    def _check_callbacks(self) -> None:
+        if self.callback_secret is not None and not _SIGN_KEY.fullmatch(self.callback_secret):
+            raise VodSettingsError(
+                "callback_secret (VOD's SignKey) must be 16 to 32 letters and digits: it is the only protection against "
+                "forged events. Generate one with `openssl rand -hex 16`, and give it to VOD with `airflow-vod doctor --fix`."
+            )
+        if self.callback_token is not None and not _CALLBACK_TOKEN.fullmatch(self.callback_token):
+            raise VodSettingsError(
+                "callback_token must be 16 to 128 letters, digits, - and _: it is the only protection against forged events. "
+                "Generate one with `openssl rand -hex 24`."
+            )
+
+    def _check_playback(self) -> None:
+        if self.playback_secret is not None:
+            check_key(self.playback_secret)
+        for domain in self.domains_to_sign:
+            if not _DOMAIN.fullmatch(domain):
+                raise VodSettingsError(
+                    f"playback_domains must be host names such as media.example.com, separated by commas, not {domain!r}."
+                )
 
     @property
     def scheme(self) -> str:
@@ -139,9 +178,14 @@ class VodSettings:
         return self.endpoint.partition("://")[2].rstrip("/") or self.endpoint.rstrip("/")
 
     @property
+    def url(self) -> str:
+        """The URL of the API."""
+        return f"{self.scheme}://{self.host}/"
+
+    @property
     def takes_callbacks(self) -> bool:
         """Whether callbacks for this connection can be authenticated."""
-        return bool(self.callback_sign_key or self.callback_token)
+        return bool(self.callback_secret or self.callback_token)
 
     @property
     def domains_to_sign(self) -> tuple[str, ...]:
@@ -166,3 +210,17 @@ class VodSettings:
         if self.host.partition(":")[0].endswith(".tencentcloudapi.com"):
             return application
         return f"{self.host}/{application}"
+
+
+def check_sendable(label: str, value: str | None) -> None:
+    """Refuse a credential that an HTTP header does not carry: with white space, a line break, or anything but ASCII.
+
+    :param label: what it is called in the error.
+    :param value: the credential, which the error does not show; None for none.
+    :raises VodSettingsError: it cannot be sent.
+    """
+    if value and not _VISIBLE.fullmatch(value):
+        raise VodSettingsError(
+            f"{label} holds white space, a line break, or a character outside of ASCII, which may be invisible. "
+            "Copy it again without; from a file, without the line break at its end."
+        )

@@ -165,16 +165,16 @@ class HourlyBudget:
 
 
 def _sign_key(settings: VodSettings | None) -> str:
-    return (settings and settings.callback_sign_key) or _UNKNOWN_SECRET
+    return (settings and settings.callback_secret) or _UNKNOWN_SECRET
 
 
 def _is_authentic(settings: VodSettings | None, token: str, signed: bool) -> bool:
     """Evaluate all proofs, whatever the first one yields, so that the time taken reveals nothing."""
     expected = settings and settings.callback_token
     has_token = hmac.compare_digest((expected or _UNKNOWN_SECRET).encode(), token.encode("utf-8", "replace"))
-    if settings is None or not (settings.callback_sign_key or expected):
+    if settings is None or not (settings.callback_secret or expected):
         return False
-    return (signed or not settings.callback_sign_key) and (has_token or not expected)
+    return (signed or not settings.callback_secret) and (has_token or not expected)
 
 
 def _rejection_reason(settings: VodSettings | None, signed: bool, claimed: bool) -> str:
@@ -182,8 +182,8 @@ def _rejection_reason(settings: VodSettings | None, signed: bool, claimed: bool)
     if settings is None:
         return "the connection does not exist or cannot be read"
     if not settings.takes_callbacks:
-        return "the connection has neither callback_sign_key nor callback_token"
-    if signed or not settings.callback_sign_key:
+        return "the connection has neither callback_secret nor callback_token"
+    if signed or not settings.callback_secret:
         return "its token is missing or wrong"
     return "its signature is wrong or has expired" if claimed else "it is not signed"
 

@@ -24,7 +24,7 @@ from airflow_vod.web.signature import sign
 from tests.acceptance.airflow import Airflow, api_server
 from tests.acceptance.processes import ROOT, Process
 
-SIGN_KEY, TOKEN = "4bTq8ZsVxW2c", "a-token-that-no-log-shows"
+SIGN_KEY, TOKEN = "4bTq8ZsVxW2c7Lm0", "a-token-that-no-log-shows"
 APPS = {"vod_signed": 1500000001, "vod_token": 1500000002, "vod_open": 1500000003}
 DAG = ROOT / "dags" / "example_vod_concat.py"
 EVENTS, CLIENTS = 5000, 32
@@ -60,7 +60,7 @@ def airflow(
 ) -> Iterator[Airflow]:
     """An API server with two workers; one connection is in Airflow's database, the others in its environment."""
     default = json.loads(emulator.airflow_connection(SUB_APP_ID))
-    default["extra"]["callback_sign_key"] = SIGN_KEY
+    default["extra"]["callback_secret"] = SIGN_KEY
     settings = {
         "AIRFLOW__API__WORKERS": "2",
         "AIRFLOW__CORE__DAGS_FOLDER": str(DAG.parent),
@@ -73,7 +73,7 @@ def airflow(
         with airflow.engine.begin() as metadata:
             metadata.execute(
                 _ADD_CONNECTION,
-                {"extra": json.dumps({"sub_app_id": APPS["vod_signed"], "callback_sign_key": SIGN_KEY})},
+                {"extra": json.dumps({"sub_app_id": APPS["vod_signed"], "callback_secret": SIGN_KEY})},
             )
         yield airflow
 

@@ -109,7 +109,9 @@ def test_the_hook_takes_every_field(name: str) -> None:
         "playback_secret": "eight2to20",
     }
     value = values.get(name, "sixteen0letters0and0more")
-    connection = Connection(conn_id="c", login="AKID", password="key", extra=json.dumps({name: value}))
+    connection = Connection(
+        conn_id="c", conn_type="tencent_vod", login="AKID", password="key", extra=json.dumps({name: value})
+    )
     assert getattr(hooks.settings_of(connection, connection.extra_dejson), name) == value
 
 

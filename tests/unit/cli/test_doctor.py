@@ -14,7 +14,7 @@ from airflow_vod.emulator import Emulator, EmulatorOptions
 from airflow_vod.tencent.settings import VodSettings
 from tests.airflow_fixtures import INBOX_OPTION
 
-SUB_APP_ID, KEY, TOKEN = 1500012345, "4bTq8ZsVxW2c", "a-token-that-nothing-shows"
+SUB_APP_ID, KEY, TOKEN = 1500012345, "4bTq8ZsVxW2c7Lm0", "a-token-that-nothing-shows"
 BASE = "https://airflow.example.com"
 
 
@@ -54,7 +54,7 @@ def test_a_queue_that_is_right(connect: Callable[..., Emulator]) -> None:
 
 def test_it_changes_nothing_without_fix(connect: Callable[..., Emulator]) -> None:
     """Errors are shown with the remedy; only --fix changes settings, and afterwards there are no errors."""
-    vod = connect("PULL", callback_sign_key=KEY)
+    vod = connect("PULL", callback_secret=KEY)
     problems = errors(examine("vod_default", base_url=BASE))
     assert len(problems) == 2
     assert all("--fix" in problem for problem in problems)
@@ -68,7 +68,7 @@ def test_it_changes_nothing_without_fix(connect: Callable[..., Emulator]) -> Non
 
 def test_back_to_the_queue(connect: Callable[..., Emulator]) -> None:
     """The mode given overrides the one that the connection implies."""
-    vod = connect("PUSH", callback_sign_key=KEY)
+    vod = connect("PUSH", callback_secret=KEY)
     assert errors(examine("vod_default", mode="PULL"))
     assert errors(examine("vod_default", mode="PULL", fix=True)) == []
     assert vod.api.application(SUB_APP_ID).config.mode == "PULL"
@@ -77,13 +77,13 @@ def test_back_to_the_queue(connect: Callable[..., Emulator]) -> None:
 def test_push_without_a_secret(connect: Callable[..., Emulator]) -> None:
     """Callbacks to a connection without a secret would all be rejected, so PUSH is not set up."""
     vod = connect("PULL")
-    assert "callback_sign_key" in errors(examine("vod_default", mode="PUSH", fix=True))[0]
+    assert "callback_secret" in errors(examine("vod_default", mode="PUSH", fix=True))[0]
     assert vod.api.application(SUB_APP_ID).config.mode == "PULL"
 
 
 def test_a_url_that_cannot_work(connect: Callable[..., Emulator]) -> None:
     """Plain HTTP is a warning; an address that cannot be reached from outside is an error, and is not set."""
-    vod = connect("PULL", callback_sign_key=KEY)
+    vod = connect("PULL", callback_secret=KEY)
     warnings = [each.text for each in examine("vod_default", base_url="http://airflow.test") if each.level == "warning"]
     assert "not https" in warnings[0]
     problems = errors(examine("vod_default", base_url="airflow.example.com", fix=True))
@@ -102,7 +102,7 @@ def test_where_vod_cannot_go(url: str) -> None:
 
 def test_no_secret_is_printed(connect: Callable[..., Emulator], capsys: pytest.CaptureFixture[str]) -> None:
     """Neither key nor token nor secret key is printed, as text or JSON, with or without errors."""
-    vod = connect("PULL", callback_sign_key=KEY, callback_token=TOKEN)
+    vod = connect("PULL", callback_secret=KEY, callback_token=TOKEN)
     words = ["doctor", "--base-url", BASE]
     assert [cli.main(words), cli.main([*words, "--json"]), cli.main([*words, "--fix"]), cli.main(words)] == [1, 1, 0, 0]
     assert vod.api.application(SUB_APP_ID).config.notification_url.endswith(f"/vod_default/{TOKEN}")
@@ -126,6 +126,6 @@ def test_what_cannot_be_examined(
 
 def test_the_url() -> None:
     """The token, if there is one, ends the URL; a base with a path is kept."""
-    signed, token = VodSettings(callback_sign_key=KEY), VodSettings(callback_token=TOKEN)
+    signed, token = VodSettings(callback_secret=KEY), VodSettings(callback_token=TOKEN)
     assert callback_url("c", signed, f"{BASE}/airflow/") == f"{BASE}/airflow/tencent-vod/callbacks/c"
     assert callback_url("c", token, BASE) == f"{BASE}/tencent-vod/callbacks/c/{TOKEN}"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import Connection
 
 from airflow_vod.emulator import Emulator, EmulatorOptions
 from airflow_vod.exceptions import VodAuthenticationError, VodSettingsError
@@ -134,7 +136,7 @@ def test_nothing_is_read_before_it_is_needed() -> None:
     [
         ({"login": None}, "SecretId is missing although SecretKey is given"),
         ({"password": None}, "SecretKey is missing although SecretId is given"),
-        ({"login": "AKIDone "}, "SecretId begins or ends with white space"),
+        ({"login": "AKIDone "}, "SecretId holds white space, a line break, or a character outside of ASCII"),
         ({"host": "ftp://vod.example.com"}, "endpoint must be host, host:port or http"),
         ({"host": "vod.example.com/path"}, "endpoint must be host, host:port or http"),
         ({"host": "http://127.0.0.1:9900", "port": 9900}, "endpoint must be host, host:port or http"),
@@ -142,7 +144,7 @@ def test_nothing_is_read_before_it_is_needed() -> None:
         ({"extra": "[1, 2]"}, "extra is not a JSON object"),
         ({"extra": '"text"'}, "extra is not a JSON object"),
         ({"extra": "7"}, "extra is not a JSON object"),
-        ({"extra": {"subappid": 7}}, "extra has the unknown field 'subappid'. Known fields: callback_sign_key"),
+        ({"extra": {"subappid": 7}}, "extra has the unknown field 'subappid'. Known fields: callback_secret"),
         (
             {"extra": {"sub_app_id": "my app"}},
             "sub_app_id must be a positive whole number such as 1500012345, not 'my app'",
@@ -177,6 +179,23 @@ async def test_unknown_connection() -> None:
         VodHook("nowhere").get_settings()
     with pytest.raises(VodSettingsError, match=r"or set AIRFLOW_CONN_NOWHERE\."):
         await VodHook("nowhere").aget_settings()
+
+
+async def test_an_airflow_that_masks_secrets_synchronously(
+    set_connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before Airflow 3.3.2 the connection is read in another thread than the event loop's."""
+    threads = []
+
+    class Hook(VodHook):
+        def get_settings(self) -> VodSettings:
+            threads.append(threading.current_thread())
+            return super().get_settings()
+
+    set_connection(KEY)
+    monkeypatch.delattr(Connection, "aextra_dejson")
+    assert (await Hook().aget_settings()).secret_id == "AKIDone"
+    assert threads != [threading.current_thread()]
 
 
 # Clients
@@ -232,7 +251,7 @@ def test_a_good_connection() -> None:
         (EmulatorOptions(), {"password": "wrong"}, ["AuthFailure.SignatureFailure", "Check SecretId and SecretKey"]),
         (EmulatorOptions(), {"login": "AKIDwrong"}, ["AuthFailure.SecretIdNotFound", "Check SecretId and SecretKey"]),
         (EmulatorOptions(clock_offset=1000), {}, ["AuthFailure.SignatureExpire", "clock of this machine", "NTP"]),
-        (EmulatorOptions(mode="PUSH"), {}, ["PUSH mode", "no queue to pull from", "Choose reliable callback (PULL)"]),
+        (EmulatorOptions(mode="PUSH"), {}, ["'PUSH' mode", "no queue to pull from", "Choose reliable callback (PULL)"]),
         (
             EmulatorOptions(unauthorized_actions=frozenset({"DescribeEventConfig"})),
             {},

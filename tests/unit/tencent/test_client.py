@@ -7,7 +7,6 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
@@ -16,11 +15,11 @@ from airflow_vod.exceptions import (
     VodApiError,
     VodAuthenticationError,
     VodInvalidRequestError,
-    VodSettingsError,
     VodThrottledError,
     VodTransientError,
 )
-from airflow_vod.tencent.client import VodClient, _response, official_client
+from airflow_vod.tencent.answers import response_of
+from airflow_vod.tencent.client import VodClient, official_client
 from airflow_vod.tencent.errors import api_error
 from airflow_vod.tencent.settings import VodSettings
 
@@ -292,20 +291,13 @@ def test_codes_map_to_kinds(code: str, message: str, kind: type) -> None:
 def test_one_odd_event_does_not_keep_the_others_out(odd: bytes) -> None:
     """What strict JSON refuses in one event of a pull is read leniently, and all the others as they are."""
     answer = b'{"Response":{"EventSet":[{"EventType":"A"},{"EventType":"B","Odd":' + odd + b'}],"RequestId":"r"}}'
-    events = _response("PullEvents", answer)["EventSet"]
+    events = response_of("PullEvents", answer)["EventSet"]
     assert [event["EventType"] for event in events] == ["A", "B"]
 
 
-@pytest.mark.parametrize(
-    ("fields", "word"),
-    [
-        ({"verify": "/no/such/file.pem"}, "verify"),
-        ({"proxy": "http://user:p%zz-secret@proxy:99999"}, "The proxy of the"),
-    ],
-)
-def test_what_cannot_be_used_on_this_machine(fields: dict[str, Any], word: str) -> None:
-    """A CA file that is not there and a proxy that is none are told with the remedy, and without the password."""
-    with pytest.raises(VodSettingsError, match=word) as refusal:
-        VodClient(VodSettings("AKID", "key", sub_app_id=1, **fields))
-    assert "secret" not in str(refusal.value)
-    assert refusal.value.__cause__ is None
+@pytest.mark.parametrize("parameter", [object(), {1, 2}, b"bytes"])
+def test_parameters_that_are_no_json(connect: Connect, vod_emulator: Emulator, parameter: object) -> None:
+    """What cannot be written as JSON is a typed error and not sent."""
+    with pytest.raises(VodInvalidRequestError, match="BadParameters"):
+        connect().call("EditMedia", {"InputType": parameter})
+    assert vod_emulator.calls.counters == {}

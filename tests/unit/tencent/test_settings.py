@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from airflow_vod.exceptions import VodSettingsError
@@ -10,12 +12,10 @@ from airflow_vod.tencent.settings import VodSettings
 
 def test_text_form_shows_no_secret() -> None:
     """Settings can be logged: keys, tokens and proxy passwords are not in their text."""
-    proxy, key, token = "http://user:pr0xy@host:1", "s1gnKey", "a-secret-w0rd-at-the-end"
-    playback = "pl4ybackKey"
-    settings = VodSettings(
-        "AKID", "s3cret", "t0ken", proxy=proxy, callback_sign_key=key, callback_token=token, playback_secret=playback
-    )
-    for secret in ("s3cret", "t0ken", "pr0xy", key, token, playback):
+    proxy, key, token = "http://user:pr0xy@host:1", "s1gnKeyOfSixteen", "a-secret-w0rd-at-the-end"
+    secrets = {"callback_secret": key, "callback_token": token, "playback_secret": "pl4ybackKey"}
+    settings = VodSettings("AKID", "s3cret", "t0ken", proxy=proxy, **secrets)
+    for secret in ("s3cret", "t0ken", "pr0xy", *secrets.values()):
         assert secret not in repr(settings)
 
 
@@ -33,12 +33,33 @@ def test_text_form_shows_no_secret() -> None:
         ({"sub_app_id": True}, "sub_app_id"),
         ({"confirm_policy": "none"}, "confirm_policy"),
         ({"verify": 3}, "verify"),
-        ({"proxy": "proxy.example.com:8080"}, "proxy"),
+        ({"secret_id": "\u200bAKID", "secret_key": "s3cret"}, "SecretId"),
+        ({"secret_id": "\ufeffAKID", "secret_key": "s3cret"}, "SecretId"),
+        ({"secret_id": "AK\nID", "secret_key": "s3cret"}, "SecretId"),
+        ({"secret_id": "AKID", "secret_key": "s3cret\u00e9"}, "SecretKey"),
+        ({"secret_id": "AKID", "secret_key": "x", "token": "t0ken\n"}, "token"),
+        ({"secret_id": "AKID", "secret_key": "x", "token": "\u4ee4\u724ct0ken"}, "token"),
+        ({"secret_id": "AKID", "secret_key": "x", "token": "a\r\nX-Forged: t0ken"}, "token"),
+        ({"region": "ap-guangzhou\n"}, "region"),
+        ({"region": "\u5e7f\u5dde"}, "region"),
+        ({"region": None}, "region"),
+        ({"endpoint": None}, "endpoint"),
+        ({"confirm_policy": None}, "confirm_policy"),
+        ({"secret_id": "AKID", "secret_key": "x", "role_arn": "qcs::cam::uin/1:roleName/r\n"}, "role_arn"),
+        ({"role_session_name": "n"}, "role_session_name"),
+        ({"role_session_name": "of the night"}, "role_session_name"),
+        ({"proxy": 8080}, "proxy"),
+        ({"proxy": "http://user:s3cret@"}, "proxy"),
+        ({"proxy": "http://user:s3/cret@host:1"}, "proxy"),
+        ({"proxy": "http://user:s3cret%E4%BD%A0@host:1"}, "proxy"),
+        ({"proxy": "http://user:s3cret@host:99999"}, "proxy"),
+        ({"proxy": "http://user:s3 cret@host:1"}, "proxy"),
         ({"proxy": "socks5://proxy:1080"}, "proxy"),
-        ({"callback_sign_key": "not/alphanumeric"}, "callback_sign_key"),
-        ({"callback_sign_key": "a" * 33}, "callback_sign_key"),
-        ({"callback_sign_key": ""}, "callback_sign_key"),
-        ({"callback_sign_key": True}, "callback_sign_key"),
+        ({"callback_secret": "not/alphanumeric/at/all"}, "callback_secret"),
+        ({"callback_secret": "a" * 15}, "callback_secret"),
+        ({"callback_secret": "a" * 33}, "callback_secret"),
+        ({"callback_secret": ""}, "callback_secret"),
+        ({"callback_secret": True}, "callback_secret"),
         ({"callback_token": "short"}, "callback_token"),
         ({"callback_token": "with/a/slash/in/the/middle"}, "callback_token"),
         ({"playback_secret": "t0ken/s3cret"}, "playback_secret"),
@@ -48,14 +69,26 @@ def test_text_form_shows_no_secret() -> None:
         ({"endpoint": "ftp://host"}, "endpoint"),
         ({"endpoint": "host/path"}, "endpoint"),
         ({"endpoint": ""}, "endpoint"),
+        ({"endpoint": "https://user:s3cret@host"}, "endpoint"),
+        ({"endpoint": "https://user:p@s3cret@host"}, "endpoint"),
+        ({"endpoint": "host?key=s3cret"}, "endpoint"),
+        ({"endpoint": "host/s3cret"}, "endpoint"),
     ],
 )
 def test_what_cannot_work_is_refused_by_name(fields: dict, word: str) -> None:
     """A value that cannot work is refused when settings are made, and the message names the field but no secret."""
     with pytest.raises(VodSettingsError, match=word) as refusal:
         VodSettings(**fields)
-    assert "s3cret" not in str(refusal.value)
-    assert "t0ken" not in str(refusal.value)
+    for secret in ("s3", "t0ken"):
+        assert secret not in f"{refusal.value} {refusal.value!r}"
+    assert refusal.value.__cause__ is None
+
+
+def test_every_field_is_checked() -> None:
+    """No field, of whatever type, is taken with a value of another type."""
+    for each in dataclasses.fields(VodSettings):
+        with pytest.raises(VodSettingsError):
+            VodSettings(**{"secret_id": "AKID", "secret_key": "key", each.name: ["of no type"]})
 
 
 @pytest.mark.parametrize(

@@ -24,11 +24,11 @@ from airflow_vod.web.intake import Intake
 from airflow_vod.web.signature import sign
 from tests.samples import Clock, concat_event, procedure_event
 
-KEY, TOKEN = "4bTq8ZsVxW2c", "a-token-that-no-log-shows"
+KEY, TOKEN = "4bTq8ZsVxW2c7Lm0", "a-token-that-no-log-shows"
 SETTINGS = {
-    "signed": VodSettings(sub_app_id=1, callback_sign_key=KEY),
+    "signed": VodSettings(sub_app_id=1, callback_secret=KEY),
     "token": VodSettings(sub_app_id=2, callback_token=TOKEN),
-    "both": VodSettings(sub_app_id=3, callback_sign_key=KEY, callback_token=TOKEN),
+    "both": VodSettings(sub_app_id=3, callback_secret=KEY, callback_token=TOKEN),
     "open": VodSettings(sub_app_id=4),
 }
 NOW = 1_800_000_000
@@ -142,7 +142,7 @@ async def test_refusals_are_told_to_who_operates_airflow(
     monkeypatch.setattr(metrics, "count", lambda name, **tags: counted.append(tags["reason"]))
     reasons = {
         "/unknown": "the connection does not exist",
-        "/open": "neither callback_sign_key nor callback_token",
+        "/open": "neither callback_secret nor callback_token",
         "/token/wrong": "its token is missing or wrong",
         "/signed": "it is not signed",
     }

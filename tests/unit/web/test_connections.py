@@ -77,12 +77,12 @@ async def test_strangers_fill_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_read_from_airflow(monkeypatch: pytest.MonkeyPatch, airflow_db: None) -> None:
     """A connection of our type is read; one of another type, a broken one and an unknown one yield None."""
-    ours = {"conn_type": "tencent_vod", "extra": {"sub_app_id": 7, "callback_sign_key": 12345}}
+    ours = {"conn_type": "tencent_vod", "extra": {"sub_app_id": 7, "callback_secret": 1234567890123456}}
     for name, value in {
         "ours": ours,
         "other": {"conn_type": "http", "extra": {"sub_app_id": 7}},
         "broken": {"conn_type": "tencent_vod", "extra": {"sub_app_id": "x"}},
     }.items():
         monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(value))
-    assert read_settings("ours") == VodSettings(sub_app_id=7, callback_sign_key="12345")
+    assert read_settings("ours") == VodSettings(sub_app_id=7, callback_secret="1234567890123456")
     assert [read_settings(name) for name in ("other", "broken", "unknown")] == [None] * 3
