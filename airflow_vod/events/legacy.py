@@ -37,7 +37,7 @@ def payload_of_legacy(event_type: str | None, data: Any) -> dict[str, Any]:
     if row is None or not row.proof_in_parts or "ErrCode" not in payload:
         return payload
     # Old samples state one outcome for all files; form 3.0 has one per file.
-    parts = [part for path, _ in row.parts for part in values_at(payload, path) if isinstance(part, dict)]
+    parts = [part for each in row.parts for part in values_at(payload, each.path) if isinstance(part, dict)]
     without_outcome = [part for part in parts if "ErrCode" not in part]
     if without_outcome or payload["ErrCode"] in (0, "0"):
         shared = {name: payload.pop(name) for name in ("ErrCode", "Message") if name in payload}

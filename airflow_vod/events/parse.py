@@ -13,13 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_vod.events.errors import is_unfinished
 from airflow_vod.events.key import clean, content_of, key_of, load, storable
 from airflow_vod.events.legacy import payload_of_legacy
 from airflow_vod.events.types import EVENT_TYPES, type_of_detail, values_at
 from airflow_vod.exceptions import EventParseError
-
-UNFINISHED = frozenset({"PROCESSING", "WAITING"})
-"""The values of ``Status`` while a VOD task has not ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,14 +143,6 @@ def event_of_detail(detail: Mapping[str, Any], vod_task_id: str) -> VodEvent | N
         task["Status"] = status
     row = type_of_detail(name)
     return parse_event({"EventType": row.name, row.field: task})
-
-
-def is_unfinished(status: Any) -> bool:
-    """Whether this ``Status`` means that a VOD task is still running.
-
-    :param status: the value of ``Status``; None for a type that has none, whose events are sent only at the end.
-    """
-    return isinstance(status, str) and status.upper() in UNFINISHED
 
 
 def is_identifier(text: str) -> bool:

@@ -21,10 +21,16 @@ class Part(NamedTuple):
 
     :param path: where they are in the payload.
     :param files: paths, relative to each sub-result, of the files (or plain URLs) that it made.
+    :param kind: the field of each sub-result that names the sub-task; empty if all are of the task's own kind.
+    :param nested: True if each object at `path` names the sub-task in ``Type`` and holds the sub-result in a field beside it.
+    :param makers: the names of those fields whose sub-tasks make files; None if all do. The others report findings.
     """
 
     path: str
     files: tuple[str, ...] = ()
+    kind: str = ""
+    nested: bool = False
+    makers: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,10 @@ class EventType:
     :param ends_task: False for events that do not report the end of a task (an upload, a deletion, a cast).
     :param parts: the sub-results that have their own error code.
     :param files: if there are no parts: paths, relative to the payload, of the files (or plain URLs) that the task made.
+    :param findings: if there are no parts: paths of the objects that hold the suggestion of a review.
+    :param metadata: the path of what VOD measured of the one file that the task made; empty if it is said with the file.
     :param outputs: fields of the payload that hold outputs other than files.
+    :param word: VOD's word for the task, where it is not `detail` without its suffix ``Task``.
     :param verdict: a field of the payload, and the only value of it that means success.
     :param proof_in_parts: True if the payload itself has no error code, so that only its parts can prove success.
     """
@@ -51,19 +60,39 @@ class EventType:
     ends_task: bool = True
     parts: tuple[Part, ...] = ()
     files: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
+    metadata: str = ""
     outputs: tuple[str, ...] = ("Output", "MetaData")
     verdict: tuple[str, str] | None = None
     proof_in_parts: bool = False
+    word: str = ""
+
+    @property
+    def kind(self) -> str:
+        """VOD's word for the task, which is the kind of its outputs; empty for a type that the table lacks."""
+        return self.word or (self.detail or "").removesuffix("Task")
 
 
 _MEDIA_FILES = ("Output", "Output.PicInfoSet[]", "Output.ImageUrlSet[]", "Output.WebVttUrl", "Output.SubtitleSet[]")
 _PROCEDURE = (
-    Part("MediaProcessResultSet[].*", files=_MEDIA_FILES),
-    Part("AiContentReviewResultSet[].*"),
-    Part("AiAnalysisResultSet[].*", files=("Output.CoverSet[]", "Output.HighlightSet[]")),
-    Part("AiRecognitionResultSet[].*", files=("Output.SegmentSet[]", "Output.SubtitleSet[]", "Output.SubtitleUrl")),
+    Part("MediaProcessResultSet[]", _MEDIA_FILES, nested=True),
+    Part("AiContentReviewResultSet[]", nested=True, makers=()),
+    Part(
+        "AiAnalysisResultSet[]",
+        ("Output.CoverSet[]", "Output.HighlightSet[]"),
+        nested=True,
+        makers=("CoverTask", "HighlightTask"),
+    ),
+    Part(
+        "AiRecognitionResultSet[]",
+        ("Output.SegmentSet[]", "Output.SubtitleSet[]", "Output.SubtitleUrl"),
+        nested=True,
+        makers=("SegmentTask",),
+    ),
 )
-_LEGACY_PROCEDURE = Part("ProcessTaskList[]", ("Output", "Output.ImageUrls[]", "Output.ImageUrl", "Output.ImgInfo[]"))
+_LEGACY_PROCEDURE = Part(
+    "ProcessTaskList[]", ("Output", "Output.ImageUrls[]", "Output.ImageUrl", "Output.ImgInfo[]"), kind="TaskType"
+)
 _AIGC_FILES = ("Output.FileInfos[]",)
 
 _ROWS = (
@@ -77,10 +106,18 @@ _ROWS = (
         parts=(*_PROCEDURE, _LEGACY_PROCEDURE),
         outputs=("AiContentReviewResultSet", "AiAnalysisResultSet", "AiRecognitionResultSet"),
     ),
-    EventType("PullComplete", "PullCompleteEvent", "PullUploadTask", files=(".",)),
-    EventType("EditMediaComplete", "EditMediaCompleteEvent", "EditMediaTask", files=("Output",)),
-    EventType("SplitMediaComplete", "SplitMediaCompleteEvent", "SplitMediaTask", files=("FileInfoSet[].Output",)),
-    EventType("ComposeMediaComplete", "ComposeMediaCompleteEvent", "ComposeMediaTask", files=("Output",)),
+    EventType(
+        "PullComplete",
+        "PullCompleteEvent",
+        "PullUploadTask",
+        files=(".",),
+        outputs=("MediaBasicInfo", "MetaData"),
+    ),
+    EventType("EditMediaComplete", "EditMediaCompleteEvent", "EditMediaTask", files=("Output",), metadata="MetaData"),
+    EventType("SplitMediaComplete", "SplitMediaCompleteEvent", "SplitMediaTask", files=("FileInfoSet[]",)),
+    EventType(
+        "ComposeMediaComplete", "ComposeMediaCompleteEvent", "ComposeMediaTask", files=("Output",), metadata="MetaData"
+    ),
     EventType(
         "ClipComplete", "ClipCompleteEvent", "ClipTask", parts=(Part("FileInfo", files=(".",)),), proof_in_parts=True
     ),
@@ -95,6 +132,7 @@ _ROWS = (
         "CreateImageSpriteComplete",
         "CreateImageSpriteCompleteEvent",
         "CreateImageSpriteTask",
+        word="ImageSprites",
         files=("ImageSpriteUrlSet[]", "WebVttUrl"),
         outputs=("Definition", "TotalCount"),
     ),
@@ -131,26 +169,46 @@ _ROWS = (
     EventType(
         "RestoreMediaComplete",
         "RestoreMediaCompleteEvent",
+        word="RestoreMedia",
         files=(".",),
         outputs=("OriginalStorageClass", "TargetStorageClass", "RestoreTier", "RestoreDay"),
     ),
-    EventType("RebuildMediaComplete", "RebuildMediaCompleteEvent", "RebuildMediaTask", files=("Output",)),
+    EventType(
+        "RebuildMediaComplete", "RebuildMediaCompleteEvent", "RebuildMediaTask", files=("Output",), metadata="MetaData"
+    ),
     EventType("ExtractTraceWatermarkComplete", "ExtractTraceWatermarkCompleteEvent", "ExtractTraceWatermarkTask"),
     EventType(
         "ExtractCopyRightWatermarkComplete", "ExtractCopyRightWatermarkCompleteEvent", "ExtractCopyRightWatermarkTask"
     ),
-    EventType("ReviewAudioVideoComplete", "ReviewAudioVideoCompleteEvent", "ReviewAudioVideoTask"),
+    EventType(
+        "ReviewAudioVideoComplete",
+        "ReviewAudioVideoCompleteEvent",
+        "ReviewAudioVideoTask",
+        findings=("Output", "Output.CoverReviewResult"),
+    ),
     EventType(
         "ReduceMediaBitrateComplete",  # VOD documents no event type for this field, which it marks as void
         "ReduceMediaBitrateCompleteEvent",
         "ReduceMediaBitrateTask",
-        parts=(Part("MediaProcessResultSet[].*", files=("Output", "Output.SubtitleSet[]")),),
+        parts=(Part("MediaProcessResultSet[]", ("Output", "Output.SubtitleSet[]"), nested=True),),
         proof_in_parts=True,
     ),
     EventType("DescribeFileAttributesComplete", "DescribeFileAttributesCompleteEvent", "DescribeFileAttributesTask"),
     EventType("QualityInspectComplete", "QualityInspectCompleteEvent", "QualityInspectTask"),
-    EventType("QualityEnhanceComplete", "QualityEnhanceCompleteEvent", "QualityEnhanceTask", files=("Output",)),
-    EventType("PersistenceComplete", "PersistenceCompleteEvent", files=(".",), outputs=("PersistenceSource",)),
+    EventType(
+        "QualityEnhanceComplete",
+        "QualityEnhanceCompleteEvent",
+        "QualityEnhanceTask",
+        files=("Output",),
+        metadata="MetaData",
+    ),
+    EventType(
+        "PersistenceComplete",
+        "PersistenceCompleteEvent",
+        word="Persistence",
+        files=(".",),
+        outputs=("PersistenceSource",),
+    ),
     EventType(
         "ComplexAdaptiveDynamicStreamingComplete",
         "ComplexAdaptiveDynamicStreamingCompleteEvent",
@@ -162,7 +220,7 @@ _ROWS = (
         "ProcessMediaByMPSComplete",
         "ProcessMediaByMPSCompleteEvent",
         "ProcessMediaByMPSTask",
-        parts=(Part("SubTaskSet[]", files=("Output.OutputFiles[]",)),),
+        parts=(Part("SubTaskSet[]", ("Output.OutputFiles[]",), kind="TaskType"),),
         outputs=("SubTaskSet",),
     ),
     EventType("AigcImageTaskComplete", "AigcImageCompleteEvent", "AigcImageTask", files=_AIGC_FILES),
@@ -201,7 +259,7 @@ UNKNOWN = EventType(
     "",
     files=(
         *("Output", "Output.FileInfo", "Output.FileInfos[]", "Output.AudioInfos[]", "Output.VideoInfos[]"),
-        *("FileInfo", "FileInfoSet[]", "FileInfoSet[].Output"),
+        *("FileInfo", "FileInfoSet[]"),
     ),
 )
 """The row for types that the table lacks: where VOD's types usually keep their files."""
