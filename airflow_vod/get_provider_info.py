@@ -78,7 +78,16 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["service"],
             }
         ],
-        "operators": [{"integration-name": _INTEGRATION, "python-modules": ["airflow_vod.operators.vod"]}],
+        "operators": [
+            {
+                "integration-name": _INTEGRATION,
+                "python-modules": [
+                    "airflow_vod.operators.media",
+                    "airflow_vod.operators.storage",
+                    "airflow_vod.operators.vod",
+                ],
+            }
+        ],
         "sensors": [
             {
                 "integration-name": _INTEGRATION,

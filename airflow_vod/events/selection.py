@@ -45,7 +45,7 @@ class Selection:
         chosen = [
             file
             for file in files
-            if (not kinds or _word(kind_of(file)) in kinds)
+            if (not kinds or _word(file.kind) in kinds)
             and (not definitions or _word(file.definition) in definitions)
             and (not types or _word(file.type) in types)
         ]
@@ -61,19 +61,13 @@ class Selection:
         return " and ".join(f"of the {name}s {value!r}" for name, value in given.items() if _words(value))
 
 
-def kind_of(file: ResultFile) -> str | None:
-    """The sub-task that made a file; None where VOD names none, or an earlier version of this package did not keep it."""
-    return getattr(file, "kind", None)
-
-
-def metadata_of(file: ResultFile) -> dict[str, Any]:
-    """What VOD says about a file (``size``, ``md5``, ...); empty where it says nothing, or an earlier version did not keep it."""
-    return dict(getattr(file, "metadata", None) or {})
-
-
 def _described(file: ResultFile) -> str:
-    kind, definition = kind_of(file), file.definition
-    words = (kind, f"definition {definition}" if definition is not None else None, f"type {file.type or 'unknown'}")
+    definition = file.definition
+    words = (
+        file.kind,
+        f"definition {definition}" if definition is not None else None,
+        f"type {file.type or 'unknown'}",
+    )
     return ", ".join(word for word in words if word)
 
 

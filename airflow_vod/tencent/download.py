@@ -19,8 +19,8 @@ import urllib3
 
 from airflow_vod.exceptions import MediaError
 from airflow_vod.tencent.addresses import check_host, only_public
-from airflow_vod.tencent.signing import is_signed, shown
 from airflow_vod.tencent.network import make_pool
+from airflow_vod.tencent.signing import is_signed, shown
 
 if TYPE_CHECKING:
     from airflow_vod.tencent.settings import VodSettings

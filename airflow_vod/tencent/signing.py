@@ -44,6 +44,15 @@ def check_key(key: str) -> None:
         )
 
 
+def check_url(url: str) -> None:
+    """Check that a value is the URL of a media file.
+
+    :param url: anything.
+    :raises MediaError: it is not.
+    """
+    _split(url)
+
+
 def is_signed(url: str) -> bool:
     """Say whether a URL has a signature already, valid or not.
 
@@ -173,3 +182,7 @@ def _split(url: str) -> SplitResult:
             f"{url!r:.100} is not the URL of a media file: it must begin with http:// or https:// and a host."
         )
     return split
+
+
+def _excerpt(value: object) -> str:
+    return repr(value.partition("?")[0][:100] if isinstance(value, str) else value)[:102]
