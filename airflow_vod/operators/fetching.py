@@ -1,7 +1,7 @@
 """Fetches many files at once from VOD to a storage.
 
-Invariants: a file that does not arrive as VOD describes it does not arrive at all; as soon as one fails, or the task is ended, the
-others are given up as well, and nothing partial is left.
+Invariants: a file that does not arrive as VOD describes it does not arrive at all; as soon as one fails, or the task is ended,
+the others are given up as well, and nothing partial is left.
 """
 
 from __future__ import annotations

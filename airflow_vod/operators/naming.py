@@ -37,8 +37,8 @@ def names_of(files: Sequence[ResultFile], pattern: str = FILE_NAME) -> list[str]
         name = _name(file, index, pattern)
         if name in names:
             raise VodSettingsError(
-                f"file_name {pattern!r} gives {shown(str(names[name].url))} and {shown(str(file.url))} the same name {name!r}. Add "
-                f"another of the fields {', '.join(FIELDS)}."
+                f"file_name {pattern!r} gives {shown(str(names[name].url))} and {shown(str(file.url))} the same name {name!r}. "
+                f"Add another of the fields {', '.join(FIELDS)}."
             )
         names[name] = file
     return list(names)
@@ -59,7 +59,7 @@ def _name(file: ResultFile, index: int, pattern: str) -> str:
     }
     try:
         text = pattern.format_map(values)
-    except (KeyError, ValueError, IndexError, AttributeError):
+    except (KeyError, ValueError, IndexError, AttributeError, TypeError):
         raise VodSettingsError(
             f"file_name is {pattern!r:.200}, but may have only the fields {', '.join(f'{{{name}}}' for name in FIELDS)}."
         ) from None

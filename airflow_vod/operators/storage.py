@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 class VodToObjectStorageOperator(BaseOperator):
     """Copies files from VOD to S3, GCS, Azure, a folder, or whatever else Airflow's `ObjectStoragePath` leads to.
 
-    Files are streamed with a buffer of about 8 MiB each, several at once. A connection that breaks is taken up where it broke. Size
-    and MD5 are compared with VOD's, where it tells them. URLs are signed when they are requested, if the connection has a
+    Files are streamed with a buffer of about 8 MiB each, several at once. A connection that breaks is taken up where it broke.
+    Size and MD5 are compared with VOD's, where it tells them. URLs are signed when they are requested, if the connection has a
     ``playback_secret``; no signed URL gets into XCom or the log. If a file fails, what was written of it is removed, and the
     task fails; trying the task again fetches all of its files anew.
 
@@ -176,20 +176,23 @@ class VodToObjectStorageOperator(BaseOperator):
         from airflow.providers.common.compat.sdk import ObjectStoragePath
 
         given = self.destination
-        if not isinstance(given, ObjectStoragePath):
-            if not isinstance(given, str) or "://" not in given:
-                raise VodSettingsError(
-                    f"destination must be a URL such as s3://bucket/videos or file:///data/videos, not {given!r:.200}."
-                )
-            given = ObjectStoragePath(given, conn_id=self.storage_conn_id)
+        if not isinstance(given, ObjectStoragePath) and (not isinstance(given, str) or "://" not in given):
+            raise VodSettingsError(
+                f"destination must be a URL such as s3://bucket/videos or file:///data/videos, not {given!r:.200}."
+            )
         try:
-            given.fs  # noqa: B018
+            folder = (
+                given
+                if isinstance(given, ObjectStoragePath)
+                else ObjectStoragePath(given, conn_id=self.storage_conn_id)
+            )
+            folder.fs  # noqa: B018
         except (ImportError, ValueError) as error:
             raise VodSettingsError(
                 f"destination {given} cannot be used: {error}. Install the provider of this storage, such as "
                 "apache-airflow-providers-amazon[s3fs] for s3://."
             ) from None
-        return given
+        return folder
 
 
 def _urls(value: Any) -> list[str]:

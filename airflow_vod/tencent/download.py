@@ -257,6 +257,7 @@ class Download:
 
 
 def _short(error: BaseException) -> str:
-    """Describe a network error without the URL that urllib3 writes into it."""
-    text = str(error).rpartition(": ")[2] if "sign=" not in str(error) else ""
-    return f"{type(error).__name__} {text}".strip()[:200]
+    """Describe a network error without the URL that urllib3 may write into it."""
+    cause = error.args[-1] if isinstance(error, urllib3.exceptions.ProtocolError) and error.args else error
+    text = str(cause).rpartition(": ")[2].rpartition("(")[2].rstrip(")")
+    return f"{type(cause).__name__}{f' ({text})' if text and 'sign=' not in text else ''}"[:200]
