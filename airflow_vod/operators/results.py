@@ -44,6 +44,8 @@ def media_infos(hook: VodHook, file_ids: Sequence[str]) -> dict[str, MediaFileIn
     from airflow_vod.events.media import FILTERS, read_media_info
     from airflow_vod.tencent.media import describe_media_infos
 
+    if not file_ids:
+        return {}
     client = hook.get_client()
     try:
         found = describe_media_infos(client, file_ids, FILTERS)
@@ -63,7 +65,7 @@ def with_urls(files: Sequence[ResultFile], hook: VodHook, *, ask: bool) -> list[
     :raises VodApiError: VOD cannot be asked.
     """
     missing = [file.file_id for file in files if not file.url and file.file_id]
-    infos = media_infos(hook, missing) if ask and missing else {}
+    infos = media_infos(hook, missing) if ask else {}
     completed = []
     for file in files:
         info = infos.get(file.file_id or "")

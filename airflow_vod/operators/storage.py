@@ -51,7 +51,7 @@ class VodToObjectStorageOperator(BaseOperator):
     :param sign_for: how long a signed URL opens: longer than one file takes. Each request is signed anew. Templated.
     :param files_at_once: how many files are fetched at the same time.
     :param allow_private_addresses: whether to fetch from private, link-local and other addresses that are not public. A URL comes
-        out of an event, which somebody may have forged to reach a service in your network.
+        out of an event, which somebody may have forged to reach a service in your network. Templated.
     :param storage_conn_id: Airflow connection to the storage, if `destination` names none. Templated.
     :param vod_conn_id: Airflow connection to the VOD application: key to sign with, proxy, TLS verification. Templated.
     :param sub_app_id: overrides the connection's application with another one of the same account. Templated.
@@ -59,7 +59,7 @@ class VodToObjectStorageOperator(BaseOperator):
 
     template_fields: Sequence[str] = (
         *("destination", "result", "urls", "file_name", "kinds", "definitions", "file_types"),
-        *("sign_for", "storage_conn_id", "vod_conn_id", "sub_app_id"),
+        *("sign_for", "allow_private_addresses", "storage_conn_id", "vod_conn_id", "sub_app_id"),
     )
     operator_extra_links = LINKS
     ui_color = "#d6ebff"
@@ -76,7 +76,7 @@ class VodToObjectStorageOperator(BaseOperator):
         file_types: Choice = None,
         sign_for: Seconds = timedelta(hours=6),
         files_at_once: int = 4,
-        allow_private_addresses: bool = False,
+        allow_private_addresses: bool | str = False,
         storage_conn_id: str | None = None,
         vod_conn_id: str = DEFAULT_CONN_ID,
         sub_app_id: int | str | None = None,
@@ -119,7 +119,8 @@ class VodToObjectStorageOperator(BaseOperator):
             Fetch(file, folder / name) for file, name in zip(files, names_of(files, self.file_name), strict=True)
         ]
         self.log.info("Fetching %d files to %s", len(fetches), folder)
-        allow_private = self.allow_private_addresses
+        # A template gives text, unless the DAG renders native objects.
+        allow_private = str(self.allow_private_addresses).strip().lower() == "true"
         Fetcher(self.vod_settings, self._sign, self.files_at_once, allow_private).fetch(fetches)
         self._fetches = fetches
         context["ti"].xcom_push(key="files", value=[_described(fetch) for fetch in fetches])

@@ -175,20 +175,19 @@ class Download:
         """
         failures = 0
         while True:
+            before = self.position
             try:
-                for block in self._go_on():
-                    failures = 0
-                    yield block
+                yield from self._go_on()
                 return
             except (urllib3.exceptions.HTTPError, OSError) as error:
-                failures += 1
+                failures = 0 if self.position > before else failures + 1
                 if failures == _TRIES:
                     raise MediaError(
                         f"{shown(self.url)} cannot be read beyond byte {self.position}: {_short(error)}, {_TRIES} times "
                         "in a row. Check the network, or run the task again later."
                     ) from None
                 log.warning("%s: %s at byte %d; going on", shown(self.url), _short(error), self.position)
-                self.downloader.pause(failures)
+                self.downloader.pause(max(1, failures))
 
     def _go_on(self) -> Iterator[bytes]:
         """Request what is missing, and read it until it ends or breaks off."""

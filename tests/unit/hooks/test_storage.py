@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,25 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Store:
     return store
 
 
-class Broken(Exception):
+class BrokenOffError(Exception):
     """What ends a block early."""
+
+
+def break_off(
+    path: ObjectStoragePath,
+    content: bytes,
+    kind: type[BaseException] = BrokenOffError,
+    seen_meanwhile: Callable[[], Any] = lambda: True,
+) -> None:
+    """Begin to write a file, and fail."""
+
+    def fail(out: Any) -> None:
+        out.write(content)
+        assert seen_meanwhile()
+        raise kind
+
+    with pytest.raises(kind), writing(path) as out:
+        fail(out)
 
 
 def test_a_local_file(tmp_path: Path) -> None:
@@ -76,13 +94,11 @@ def test_a_local_file(tmp_path: Path) -> None:
     assert [each.name for each in (tmp_path / "a/b").iterdir()] == ["f0.mp4"]
 
 
-@pytest.mark.parametrize("kind", [Broken, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("kind", [BrokenOffError, KeyboardInterrupt, SystemExit])
 def test_a_local_file_that_fails(tmp_path: Path, kind: type[BaseException]) -> None:
     """After a failure of any kind an earlier file is still there, and nothing else."""
     (tmp_path / "f0.mp4").write_bytes(b"earlier")
-    with pytest.raises(kind), writing(ObjectStoragePath(f"file://{tmp_path}/f0.mp4")) as out:
-        out.write(b"12345")
-        raise kind
+    break_off(ObjectStoragePath(f"file://{tmp_path}/f0.mp4"), b"12345", kind)
     assert [each.name for each in tmp_path.iterdir()] == ["f0.mp4"]
     assert (tmp_path / "f0.mp4").read_bytes() == b"earlier"
 
@@ -103,9 +119,7 @@ def test_an_object_that_fails(store: Store) -> None:
     path = ObjectStoragePath("memory://bucket/f0.mp4")
     with writing(path) as out:
         out.write(b"earlier")
-    with pytest.raises(Broken), writing(path) as out:
-        out.write(b"x" * (BUFFER + 1))
-        raise Broken
+    break_off(path, b"x" * (BUFFER + 1))
     assert list(store.objects.values()) == [b"earlier"]
     assert store.aborted == 1
 
@@ -125,10 +139,7 @@ def test_a_storage_that_shows_what_is_written(monkeypatch: pytest.MonkeyPatch) -
     fs = MemoryFileSystem(global_store=False, skip_instance_cache=True)
     attach("memory", fs=fs)
     path = ObjectStoragePath("memory://folder/f0.mp4")
-    with pytest.raises(Broken), writing(path) as out:
-        out.write(b"12345")
-        assert fs.find("/")
-        raise Broken
+    break_off(path, b"12345", seen_meanwhile=lambda: fs.find("/"))
     assert fs.find("/") == []
     with writing(path) as out:
         out.write(b"12345")

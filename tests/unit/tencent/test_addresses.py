@@ -77,7 +77,7 @@ def test_one_private_address_among_many(names: dict[str, list[list[str]]]) -> No
 
 
 def test_a_name_that_changes(names: dict[str, list[list[str]]], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name that is public when it is checked and private afterwards is looked up once only: the checked address is connected to."""
+    """A name that is public when it is checked and private afterwards is looked up only once, and connected to there."""
     names["rebinding.example.com"] = [["203.0.113.7"], ["127.0.0.1"]]
     monkeypatch.setattr(addresses, "is_public", lambda address: address != "127.0.0.1")
     connected: list[Any] = []
