@@ -23,6 +23,7 @@ from benchmarks.children import Child
 from benchmarks.readings import Reading, Target
 
 _MIB = 1024 * 1024
+_BUFFER = 8.0  # MiB per file
 _SHARE = 0.8  # of curl's throughput
 
 
@@ -85,32 +86,31 @@ def measure(bench: Bench) -> Iterator[Reading]:
     size = bench.pick(512, 256, 1) * _MIB
     if shutil.which("curl") is None:
         raise RuntimeError("the baseline is the command curl, which this machine does not have")
-    with Child(Origin) as origin, Child(Copier, origin.call("connection")) as copier:
+    with (
+        Child(Origin) as origin,
+        Child(Copier, origin.call("connection")) as copier,
+        tempfile.TemporaryDirectory(prefix="vod-bench-fetch-") as folder,
+    ):
         for number in (1, 4):
             urls = origin.call("files", number, size // number)
-            memory: list[int] = []
+            # Imports are not measured here.
+            _, before = copier.call("copy", origin.call("files", 1, _MIB), folder)
+            peaks: list[int] = []
 
-            def ours(folder: str, urls: list[str] = urls, memory: list[int] = memory) -> float:
-                seconds, peak = copier.call("copy", urls, folder)
-                memory.append(peak)
+            def ours(place: str, urls: list[str] = urls, peaks: list[int] = peaks) -> float:
+                seconds, peak = copier.call("copy", urls, place)
+                peaks.append(peak)
                 return float(seconds)
 
-            def curl(folder: str, urls: list[str] = urls) -> float:
-                return _curl(urls, folder)
+            def curl(place: str, urls: list[str] = urls) -> float:
+                return _curl(urls, place)
 
-            copier.call("copy", origin.call("files", 1, _MIB), tempfile.gettempdir())  # imports are not measured here
             rate, baseline = _in_turn(bench, size, ours, curl)
             what = f"{number} file{'s' if number > 1 else ''} of {size // number // _MIB} MiB"
-            yield Reading(
-                what,
-                rate,
-                "MiB/s",
-                baseline,
-                "curl --parallel, to the same folder",
-                Target(_SHARE * baseline, at_least=True),
-            )
-            growth = (memory[-1] - memory[0]) / _MIB
-            yield Reading(f"{what}, memory gained after the first time", growth, "MiB")
+            target = Target(_SHARE * baseline, at_least=True)
+            yield Reading(what, rate, "MiB/s", baseline, "curl, to the same folder", target)
+            growth = (peaks[-1] - before) / _MIB
+            yield Reading(f"{what}, memory for it", growth, "MiB", target=Target(_BUFFER * number))
 
 
 def _in_turn(
@@ -130,7 +130,7 @@ def _in_turn(
 
 
 def _curl(urls: list[str], folder: str) -> float:
-    command = ["curl", "--silent", "--fail", "--parallel"]
+    command = ["curl", "--no-progress-meter", "--fail", *(["--parallel"] if len(urls) > 1 else [])]
     for number, url in enumerate(urls):
         command += ["--output", f"{folder}/{number}.mp4", url]
     began = time.monotonic()
