@@ -357,3 +357,20 @@ def test_no_signature_gets_out(vod: Vod, folder: Path, caplog: pytest.LogCapture
     assert file.file_id in text
     assert "Fetched 2.9 MiB of 2.9 MiB of 1 files" in text
     assert [secret for secret in ("sign=", "&us=", KEY) if secret in text] == []
+
+
+def test_lineage(vod: Vod, folder: Path) -> None:
+    """OpenLineage is told what was read and what was written, without signatures."""
+    file = add(vod)
+    operator = VodToObjectStorageOperator(
+        task_id="fetch",
+        urls=sign(file.url, KEY, valid_for=60),
+        destination=f"file://{folder}",
+        allow_private_addresses=True,
+    )
+    ti = SimpleNamespace(xcom_push=lambda key, value: None)
+    operator.execute({"ti": ti})  # type: ignore[typeddict-item]
+    lineage = operator.get_openlineage_facets_on_complete(ti)
+    path = f"/media/{file.file_id}/f0.mp4"
+    assert [(each.namespace, each.name) for each in lineage.inputs] == [(vod.emulator.endpoint, path)]
+    assert [(each.namespace, each.name) for each in lineage.outputs] == [("file", f"{folder}/{file.file_id}/f0.mp4")]
