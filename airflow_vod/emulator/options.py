@@ -123,7 +123,7 @@ class EmulatorOptions:
     """``SignKey`` of an application until ModifyEventConfig changes it; without it, callbacks are not signed."""
     push_form: Literal["v3", "v2", "both"] = "v3"
     """The format of callbacks: 3.0, the legacy 2.0 of accounts created before 2019, or both (documented with two URLs;
-    here both are posted to one)."""
+    here both are posted to one). Format 2.0 is documented for nine types of events; of others it sends nothing."""
     push_signature: Literal["body", "query", "headers"] = "body"
     """*Uncertain.* Where ``Sign`` and ``T`` are placed: the documentation only says "in the notification". The default
     is what other products of the vendor do."""
