@@ -204,7 +204,8 @@ def _outcome(payload: Fields) -> Fields:
 
 def _message(result: Fields) -> str:
     """Format 2.0 has no text for a success where format 3.0 says SUCCESS."""
-    return (result.get("Message") or "") if result.get("ErrCode") else ""
+    failed = result.get("ErrCode") or result.get("Status") == "FAIL"
+    return (result.get("Message") or "") if failed else ""
 
 
 def _some(holder: Fields, **names: str) -> Fields:

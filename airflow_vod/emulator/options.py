@@ -117,6 +117,9 @@ class EmulatorOptions:
     pull_in_push_mode: Literal["empty", "serve", "error"] = "empty"
     """*Uncertain.* What PullEvents does in PUSH mode: ``empty`` answers as an empty queue does, ``serve`` delivers what
     was queued before the switch, ``error`` is FailedOperation. The default follows from the modes being exclusive."""
+    event_switches: Literal["ON", "OFF"] = "OFF"
+    """The switches of NewFileUpload, FileDeleted and PersistenceComplete until ModifyEventConfig changes them (documented:
+    OFF). An event whose switch is OFF is not published."""
     notification_url: str = ""
     """``NotificationUrl`` of an application until ModifyEventConfig changes it: where callbacks go in PUSH mode."""
     sign_key: str = ""

@@ -136,7 +136,7 @@ def _parts(payload: Mapping[str, Any], part: Part, whole: Origin) -> Iterator[tu
             kind = text_of(item.get(part.kind)) if part.kind and isinstance(item, Mapping) else None
             yield Origin(kind or whole.kind, _definition(item, whole.definition)), item, True
             continue
-        results = {name: value for name, value in item.items() if isinstance(value, Mapping)}
+        results = {name: item[name] for name in sorted(item) if isinstance(item[name], Mapping)}
         for name, value in results.items():
             kind = text_of(item.get("Type")) if len(results) == 1 else None
             makes_files = part.makers is None or name in part.makers
