@@ -15,15 +15,16 @@ from typing import Any
 from airflow_vod.events.outputs import outputs_of, task_failure_of
 from airflow_vod.events.types import EventType, values_at
 
-_IDS = ("TaskId", "FileId", "SessionId", "SessionContext", "ProcedureTaskId", "ReviewAudioVideoTaskId")
+_IDS = ("TaskId", "SessionId", "SessionContext", "ProcedureTaskId", "ReviewAudioVideoTaskId")
 
 
-def identity_of(event_type: str, row: EventType, content: Mapping[str, Any]) -> dict[str, Any]:
+def identity_of(event_type: str, row: EventType, content: Mapping[str, Any], file_id: str | None) -> dict[str, Any]:
     """Reduce an event to what makes it this one.
 
     :param event_type: its name on the wire.
     :param row: of its type.
     :param content: the payload without the fields that say nothing, under the names of form 3.0.
+    :param file_id: the one media file that it is about.
     :return: plain JSON.
     """
     if row.stated is None:
@@ -33,6 +34,7 @@ def identity_of(event_type: str, row: EventType, content: Mapping[str, Any]) -> 
     return {
         "EventType": event_type,
         "Ids": {name: content.get(name) for name in _IDS},
+        "File": file_id,
         "Status": content.get("Status"),
         "Failure": _listed(failure),
         "Stated": {path: [value for value in values_at(content, path) if _says_more(value)] for path in row.stated},
@@ -50,4 +52,4 @@ def _listed(failure: tuple[int | str | None, str | None] | None) -> list[Any]:
 
 def _says_more(value: Any) -> bool:
     """Whether a value says more than which file it is about: form 3.0 repeats the id of a file that was deleted as a whole."""
-    return not (isinstance(value, Mapping) and value.keys() <= {"FileId"})
+    return not (isinstance(value, Mapping) and value.keys() == {"FileId"})

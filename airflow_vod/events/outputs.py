@@ -172,7 +172,9 @@ def _file(value: Any, origin: Origin, failure: Failure | None) -> Output | None:
         definition=_own_or(definition, origin.definition),
         file_id=file_id,
         url=url,
-        type=file_type or _suffix(url) or text_of(basic.get("Type")),
+        type=file_type
+        if file_type and "." not in file_type
+        else _suffix(url) or text_of(basic.get("Type")) or file_type,
         name=text_of(value.get("MediaName")) or text_of(basic.get("Name")),
         failure=failure or own,
         metadata=_metadata(request, value.get("MetaData"), value),

@@ -93,11 +93,12 @@ def parse_event(body: Mapping[str, Any] | str | bytes) -> VodEvent:
     payload = _with_ids_as_strings(payload)
     content = meaningful(payload)
     row = EVENT_TYPES.get(event_type, UNKNOWN)
+    file_id = _file_id(content)
     return VodEvent(
-        key=key_of(identity_of(event_type, row, content)),
+        key=key_of(identity_of(event_type, row, content, file_id)),
         event_type=event_type,
         vod_task_id=_identifier(content, "TaskId"),
-        file_id=_file_id(content),
+        file_id=file_id,
         status=_identifier(content, "Status"),
         payload=payload,
         raw=raw,

@@ -46,7 +46,7 @@ class EventType:
     :param parts: the sub-results that have their own error code.
     :param files: if there are no parts: paths, relative to the payload, of the files (or plain URLs) that the task made.
     :param findings: if there are no parts: paths of the objects that hold the suggestion of a review.
-    :param metadata: the path of what VOD measured of the one file that the task made; empty if it is said with the file.
+    :param metadata: the path of what VOD measured of all files that the task made; empty if it is said with each file.
     :param outputs: fields of the payload that hold outputs other than files.
     :param stated: only for types whose form 2.0 says less than form 3.0: the paths of what both say besides ids, errors and
         outputs; see :mod:`airflow_vod.events.identity`. None: both say the same, or there is no form 2.0.
@@ -135,6 +135,7 @@ _ROWS = (
         "TranscodeCompleteEvent",
         "TranscodeTask",
         files=("PlayInfoSet[]",),
+        metadata=".",
         outputs=("Duration", "CoverUrl"),
     ),
     EventType(
