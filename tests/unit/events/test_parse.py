@@ -208,6 +208,18 @@ class TestPayload:
         body = {"EventType": "EditMediaComplete", "FileUploadEvent": None, "Empty": {}, field: {"TaskId": "a"}}
         assert parse_event(body).key == event(TaskId="a").key
 
+    @pytest.mark.parametrize("row", EVENT_TYPES.values(), ids=lambda row: row.name)
+    def test_the_only_payload_names_the_type(self, row):
+        """One of VOD's samples of ComposeMediaComplete names no EventType: the field of the content tells it."""
+        content = {"TaskId": "1256768367-ComposeMedia-f5ac8127b3b6b85cdc13f237c6005d8", "Status": "FINISH"}
+        nulls = dict.fromkeys(other.field for other in EVENT_TYPES.values() if other is not row)
+        for nothing in ({}, {"EventType": None}, {"EventType": ""}):
+            read = parse_event({"EventHandle": "h", **nulls, row.field: content, **nothing})
+            assert read.event_type == row.name
+            assert read.key == event(row.name, row.field, **content).key
+        with pytest.raises(EventParseError, match="holds 2"):
+            parse_event({row.field: content, "Other": content})
+
     @pytest.mark.parametrize("field", ["RemoveWatermarkCompleteEvent", "RemoveWatermarkComplete", "RemoveWatermark"])
     def test_a_known_name_goes_before_other_objects(self, field):
         """Something that VOD adds beside the content does not hide it."""
