@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -683,3 +684,16 @@ def test_an_output_that_is_no_object_failed() -> None:
     payload["MediaProcessResultSet"].append("")
     event = parse_event({"EventType": "ProcedureStateChanged", "ProcedureStateChangeEvent": payload})
     assert result_of(event).outcome == "partly_failed"
+
+
+def test_the_documentation_is_true() -> None:
+    """The example of the page is a result, key by key, and each kind of the table is on the page."""
+    page = (Path(__file__).parents[3] / "docs" / "results.md").read_text()
+    example = json.loads(page.split("```json")[1].split("```")[0])
+    result = TaskResult.from_dict(example)
+    assert {**result.to_dict()} == example
+    assert {file.keys() == ResultFile().to_dict().keys() for file in map(dict, example["files"])} == {True}
+    kinds = {each["kind"] for case in TABLE for each in (*case.files, *case.findings)}
+    missing = {kind for kind in kinds if f"`{kind}`" not in page}
+    # Of these the page names the lists that they are from.
+    assert missing <= {"AsrFullTextRecognition", "SegmentRecognition", "FaceRecognition", "AiAnalysis.DeLogo"}
