@@ -126,17 +126,19 @@ class VodApi:
             self.schedule.run()
             self._changed.notify_all()
 
-    def publish(self, event: Mapping[str, Any], sub_app_id: int) -> None:
-        """Publish an event in an application.
+    def publish(self, event: Mapping[str, Any], sub_app_id: int) -> str | None:
+        """Publish an event in an application, unless its switch is OFF.
 
         :param event: as an item of ``EventSet``, without handle.
         :param sub_app_id: 0 for the primary application.
+        :return: the switch that kept it from being published; None if it was published.
         :raises ValueError: when the application does not exist.
         """
         with self._changed:
             self.schedule.run()
-            self.application(sub_app_id).publish(event)
+            switch = self.application(sub_app_id).publish(event)
             self._changed.notify_all()
+            return switch
 
     def add_task(self, sub_app_id: int, vod_task_id: str, task_type: str, status: str, **rest: Any) -> None:
         """Register a task for DescribeTaskDetail.

@@ -1,12 +1,14 @@
 """One VOD application (a SubAppId): its queue, its event configuration and its tasks, isolated from all others.
 
-Invariant: an event published in PULL mode goes to the queue, one published in PUSH mode to the callback URL, never to both.
+Invariant: an event published in PULL mode goes to the queue, one published in PUSH mode to the callback URL, never to both;
+one whose switch is OFF goes nowhere.
 
-Source: VOD API 2018-07-17, SubAppId; "sub-applications behave like separate VOD accounts".
+Source: VOD API 2018-07-17, SubAppId; "sub-applications behave like separate VOD accounts"; ModifyEventConfig for the switches.
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,14 @@ if TYPE_CHECKING:
     from airflow_vod.emulator.queue import QueueCounts
     from airflow_vod.emulator.schedule import Schedule
 
+log = logging.getLogger(__name__)
+
+_SWITCHES = {
+    "NewFileUpload": "upload_media_complete_event_switch",
+    "FileDeleted": "delete_media_complete_event_switch",
+    "PersistenceComplete": "persistence_complete_event_switch",
+}
+"""The event types that ModifyEventConfig switches, and the field of `EventConfig`. All others are always published."""
 SESSION_MEMORY = 3 * 86400.0
 """Seconds during which a ``SessionId`` must not be reused (EditMedia's request text; its result text says 7 days)."""
 
@@ -41,6 +51,11 @@ class EventConfig:
     delete_media_complete_event_switch: str = "OFF"
     persistence_complete_event_switch: str = "OFF"
     sign_key: str = ""
+
+    def switch_off(self, event_type: object) -> str | None:
+        """:return: the API's name of the switch that keeps events of this type from being published; None if none does."""
+        name = _SWITCHES.get(str(event_type))
+        return to_pascal(name) if name and getattr(self, name) != "ON" else None
 
     def describe(self) -> dict[str, str]:
         """:return: the members of DescribeEventConfig's answer; the key that signs callbacks is never shown."""
@@ -71,7 +86,8 @@ class Application:
         self.queue = EventQueue(schedule, options)
         self.empty_queue = EventQueue(schedule, options)
         """Never gets an event: stands in for the queue in PUSH mode."""
-        self.config = EventConfig(options.mode, options.notification_url, sign_key=options.sign_key)
+        switches = dict.fromkeys(_SWITCHES.values(), options.event_switches)
+        self.config = EventConfig(options.mode, options.notification_url, sign_key=options.sign_key, **switches)
         self.tasks = Tasks(schedule, options.task_lookback)
         self.edit_failure = options.edit_failure
         self.pushed = 0
@@ -81,16 +97,26 @@ class Application:
         self._events_to_pull = 0
         self._counted_at: float | None = None
 
-    def publish(self, event: Mapping[str, Any]) -> None:
-        """Publish an event.
+    def publish(self, event: Mapping[str, Any]) -> str | None:
+        """Publish an event, unless its switch is OFF.
 
         :param event: as an item of ``EventSet``, without handle.
+        :return: the switch that kept it from being published; None if it was published.
         """
+        if switch := self.config.switch_off(event.get("EventType")):
+            log.warning(
+                "%s was not published: %s is OFF, as it is in VOD until ModifyEventConfig turns it ON. In the emulator, "
+                "EmulatorOptions(event_switches='ON') or --event-switches ON does so from the start.",
+                event["EventType"],
+                switch,
+            )
+            return switch
         if self.config.mode == "PUSH":
             self.pushed += 1
             self._push(self, event)
-            return
-        self.queue.publish(event_body(event, null_fields=self.options.null_fields))
+        else:
+            self.queue.publish(event_body(event, null_fields=self.options.null_fields))
+        return None
 
     def counts(self) -> QueueCounts:
         """:return: the queue's counts."""

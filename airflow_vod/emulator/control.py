@@ -72,9 +72,10 @@ class Control:
             events.append(concat_complete(given["vod_task_id"], given.get("files") or ()))
         if not events or not all(isinstance(event, dict) for event in events):
             raise ValueError("give `event`, `events`, or `vod_task_id` with `files`; an event is an object")
-        for event in events:
-            self._api.publish(event, int(given.get("sub_app_id") or 0))
-        return JSONResponse({"published": len(events)})
+        sub_app_id = int(given.get("sub_app_id") or 0)
+        switches = [switch for event in events if (switch := self._api.publish(event, sub_app_id))]
+        answer: dict[str, Any] = {"published": len(events) - len(switches)}
+        return JSONResponse(answer | ({"switched_off": sorted(set(switches))} if switches else {}))
 
     @explained
     async def tasks(self, request: HttpRequest) -> JSONResponse:

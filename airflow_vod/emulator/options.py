@@ -117,13 +117,16 @@ class EmulatorOptions:
     pull_in_push_mode: Literal["empty", "serve", "error"] = "empty"
     """*Uncertain.* What PullEvents does in PUSH mode: ``empty`` answers as an empty queue does, ``serve`` delivers what
     was queued before the switch, ``error`` is FailedOperation. The default follows from the modes being exclusive."""
+    event_switches: Literal["ON", "OFF"] = "OFF"
+    """The switches of NewFileUpload, FileDeleted and PersistenceComplete until ModifyEventConfig changes them (documented:
+    OFF). An event whose switch is OFF is not published."""
     notification_url: str = ""
     """``NotificationUrl`` of an application until ModifyEventConfig changes it: where callbacks go in PUSH mode."""
     sign_key: str = ""
     """``SignKey`` of an application until ModifyEventConfig changes it; without it, callbacks are not signed."""
     push_form: Literal["v3", "v2", "both"] = "v3"
     """The format of callbacks: 3.0, the legacy 2.0 of accounts created before 2019, or both (documented with two URLs;
-    here both are posted to one)."""
+    here both are posted to one). Format 2.0 is documented for nine types of events; of others it sends nothing."""
     push_signature: Literal["body", "query", "headers"] = "body"
     """*Uncertain.* Where ``Sign`` and ``T`` are placed: the documentation only says "in the notification". The default
     is what other products of the vendor do."""

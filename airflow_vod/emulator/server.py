@@ -118,7 +118,7 @@ class Emulator:
         return json.dumps(connection)
 
     def publish(self, event: Mapping[str, Any], sub_app_id: int = 0) -> None:
-        """Publish an event.
+        """Publish an event, unless its switch is OFF: see `EmulatorOptions.event_switches`.
 
         :param event: as an item of ``EventSet``, without handle.
         :param sub_app_id: of the application; 0 is the primary one.
@@ -253,6 +253,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         empty=given.empty,
         bad_handle=given.bad_handle,
         mode=given.mode,
+        event_switches=given.event_switches,
         notification_url=given.callback_url,
         sign_key=given.sign_key,
         push_form=given.callback_form,
@@ -318,6 +319,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--mode", choices=("PULL", "PUSH"), default=defaults.mode, help="initial mode of every application"
+    )
+    parser.add_argument(
+        "--event-switches",
+        choices=("ON", "OFF"),
+        default=defaults.event_switches,
+        help="initial switches of uploads, deletions and persistence; VOD publishes those only while they are ON",
     )
     parser.add_argument("--callback-url", default="", help="initial callback URL of PUSH mode")
     parser.add_argument("--sign-key", default="", help="initial key that signs callbacks")

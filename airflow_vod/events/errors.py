@@ -58,14 +58,14 @@ def failure_of(part: Any, *, proof: bool = False) -> Failure | None:
     bad = next((code for code in codes if code not in (None, 0)), None)
     if bad is not None:
         return Failure(bad, message or _MEANINGS.get(bad))
-    status = code_of(part.get("Status"))
-    word = status.upper() if isinstance(status, str) else status
+    status = part.get("Status")
+    # The one type whose status is a number calls it void.
+    word = status.upper() if isinstance(status, str) and status else None
     if word in _FAILED or word in UNFINISHED:
         return Failure(word, message or f"Status is {word}")
-    if word not in SUCCESSFUL and word not in (None, 0):
-        return Failure(
-            status, f"Status is {status!r:.60}, which VOD does not document" + (f": {message}" if message else "")
-        )
+    if word not in SUCCESSFUL and word is not None:
+        unknown = f"Status is {status!r:.60}, which VOD does not document"
+        return Failure(str(status), f"{unknown}: {message}" if message else unknown)
     if proof and 0 not in codes and word not in SUCCESSFUL:
         return Failure(None, message or "VOD did not report success for this output.")
     return None

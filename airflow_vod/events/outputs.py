@@ -78,15 +78,30 @@ class Outputs(NamedTuple):
     findings: list[Found]
 
 
-def outputs_of(payload: Mapping[str, Any], row: EventType, kind: str | None, failure: Failure | None) -> Outputs:
+def task_failure_of(payload: Mapping[str, Any], row: EventType) -> Failure | None:
+    """Read the error of the task itself, its parts apart.
+
+    :param payload: of its event.
+    :param row: of its event type.
+    """
+    # Some types report their outcome in a field of their own, in addition to any code.
+    name, good = row.verdict or ("", "")
+    word = text_of(payload.get(name))
+    if word not in (None, good):
+        return Failure(word, text_of(payload.get("Message")) or f"{name} is {word}")
+    return failure_of(payload)
+
+
+def outputs_of(payload: Mapping[str, Any], row: EventType, event_type: str, failure: Failure | None) -> Outputs:
     """List the outputs of a task.
 
     :param payload: of its event.
     :param row: of its event type.
-    :param kind: the word for outputs of types that make only one kind.
+    :param event_type: its name; a type that the table lacks is named after its task.
     :param failure: the error of the task itself; files of types whose files have no error of their own share it.
     """
-    whole = Origin(kind, _definition(payload, None))
+    kind = row.kind or event_type.removesuffix("Event").removesuffix("Complete")
+    whole = Origin(kind or None, _definition(payload, None))
     if not row.parts:
         files = _files(payload, row.files, whole, failure)
         for described in values_at(payload, row.metadata) if row.metadata else ():
@@ -121,7 +136,7 @@ def _parts(payload: Mapping[str, Any], part: Part, whole: Origin) -> Iterator[tu
             kind = text_of(item.get(part.kind)) if part.kind and isinstance(item, Mapping) else None
             yield Origin(kind or whole.kind, _definition(item, whole.definition)), item, True
             continue
-        results = {name: value for name, value in item.items() if isinstance(value, Mapping)}
+        results = {name: item[name] for name in sorted(item) if isinstance(item[name], Mapping)}
         for name, value in results.items():
             kind = text_of(item.get("Type")) if len(results) == 1 else None
             makes_files = part.makers is None or name in part.makers
@@ -157,7 +172,9 @@ def _file(value: Any, origin: Origin, failure: Failure | None) -> Output | None:
         definition=_own_or(definition, origin.definition),
         file_id=file_id,
         url=url,
-        type=file_type or _suffix(url) or text_of(basic.get("Type")),
+        type=file_type
+        if file_type and "." not in file_type
+        else _suffix(url) or text_of(basic.get("Type")) or file_type,
         name=text_of(value.get("MediaName")) or text_of(basic.get("Name")),
         failure=failure or own,
         metadata=_metadata(request, value.get("MetaData"), value),

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from pydantic import BeforeValidator, StrictInt, StrictStr, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from airflow_vod.events.errors import SUCCESSFUL, Failure, failure_of, is_unfinished, text_of
-from airflow_vod.events.outputs import Found, Output, outputs_of, worst_suggestion
+from airflow_vod.events.errors import SUCCESSFUL, Failure, is_unfinished, text_of
+from airflow_vod.events.outputs import Found, Output, outputs_of, task_failure_of, worst_suggestion
 from airflow_vod.events.types import EVENT_TYPES, UNKNOWN, EventType, values_at
 from airflow_vod.exceptions import ResultError
 
@@ -225,7 +225,7 @@ def result_of(event: VodEvent) -> TaskResult:
     :return: the result; any parsed event of that kind has one, whatever is missing or malformed in its content.
     :raises ResultError: the event does not end a task, for example because its status is PROCESSING.
     """
-    payload, row = event.payload, _row_of_end(event)
+    payload, row = event.content, _row_of_end(event)
     judgement = _judge(event, row)
     code, message = judgement.failure or (0, text_of(payload.get("Message")))
     return TaskResult(
@@ -237,7 +237,7 @@ def result_of(event: VodEvent) -> TaskResult:
         message=message,
         status=event.status,
         file_id=event.file_id,
-        outputs={name: payload[name] for name in row.outputs if payload.get(name) not in (None, "", [], {})},
+        outputs={name: payload[name] for name in row.outputs if name in payload},
         session_id=text_of(payload.get("SessionId")),
         session_context=text_of(payload.get("SessionContext")),
         follow_up_task_ids=tuple(_follow_ups(payload)),
@@ -276,11 +276,9 @@ class _Judgement(NamedTuple):
 
 def _judge(event: VodEvent, row: EventType) -> _Judgement:
     """Combine the outcome of the payload with those of its parts."""
-    payload = event.payload
-    failure = _verdict(payload, row) or failure_of(payload)
-    # A type that the table lacks is named after its task.
-    kind = row.kind or event.event_type.removesuffix("Event").removesuffix("Complete") or None
-    made, findings = outputs_of(payload, row, kind, failure)
+    payload = event.content
+    failure = task_failure_of(payload, row)
+    made, findings = outputs_of(payload, row, event.event_type, failure)
     files = [file for group in made for file in group]
     everything: list[Output | Found] = [*files, *findings]
     failed = [each for each in everything if each.failure]
@@ -326,15 +324,6 @@ _FOLLOW_UP_PATHS = (
     *("ProcedureTaskId", "ReviewAudioVideoTaskId", "Output.ProcedureTaskIds[]"),
     *("FileInfoSet[].ProcedureTaskId", "FileInfoSet[].ReviewAudioVideoTaskId"),
 )
-
-
-def _verdict(payload: Mapping[str, Any], row: EventType) -> Failure | None:
-    """Read the field by which some types report their outcome in addition to any code."""
-    if row.verdict is None:
-        return None
-    name, good = row.verdict
-    word = text_of(payload.get(name))
-    return None if word in (None, good) else Failure(word, text_of(payload.get("Message")) or f"{name} is {word}")
 
 
 def _follow_ups(payload: Mapping[str, Any]) -> Iterator[str]:

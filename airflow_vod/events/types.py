@@ -1,10 +1,9 @@
 """The table of VOD's event types: where each type keeps its task, its outcome, its errors and its files.
 
 Invariant: everything that distinguishes one event type from another is in its row here; no other module tests for an event
-type by name.
+type by name, but for the names of form 2.0, which are in :mod:`airflow_vod.events.legacy`.
 
-Source: VOD API 2018-07-17, data types EventContent and DescribeTaskDetail's response, and the types that they name; for form
-2.0, "Legacy Callback Formats" and the event pages that it links to.
+Source: VOD API 2018-07-17, data types EventContent and DescribeTaskDetail's response, and the types that they name.
 """
 
 from __future__ import annotations
@@ -47,8 +46,10 @@ class EventType:
     :param parts: the sub-results that have their own error code.
     :param files: if there are no parts: paths, relative to the payload, of the files (or plain URLs) that the task made.
     :param findings: if there are no parts: paths of the objects that hold the suggestion of a review.
-    :param metadata: the path of what VOD measured of the one file that the task made; empty if it is said with the file.
+    :param metadata: the path of what VOD measured of all files that the task made; empty if it is said with each file.
     :param outputs: fields of the payload that hold outputs other than files.
+    :param stated: only for types whose form 2.0 says less than form 3.0: the paths of what both say besides ids, errors and
+        outputs; see :mod:`airflow_vod.events.identity`. None: both say the same, or there is no form 2.0.
     :param word: VOD's word for the task, where it is not `detail` without its suffix ``Task``.
     :param verdict: a field of the payload, and the only value of it that means success.
     :param proof_in_parts: True if the payload itself has no error code, so that only its parts can prove success.
@@ -65,6 +66,7 @@ class EventType:
     outputs: tuple[str, ...] = ("Output", "MetaData")
     verdict: tuple[str, str] | None = None
     proof_in_parts: bool = False
+    stated: tuple[str, ...] | None = None
     word: str = ""
 
     @property
@@ -90,20 +92,26 @@ _PROCEDURE = (
         makers=("SegmentTask",),
     ),
 )
-_LEGACY_PROCEDURE = Part(
-    "ProcessTaskList[]", ("Output", "Output.ImageUrls[]", "Output.ImageUrl", "Output.ImgInfo[]"), kind="TaskType"
-)
 _AIGC_FILES = ("Output.FileInfos[]",)
 
 _ROWS = (
-    EventType("NewFileUpload", "FileUploadEvent", ends_task=False),
-    EventType("FileDeleted", "FileDeleteEvent", ends_task=False),
+    EventType(
+        "NewFileUpload",
+        "FileUploadEvent",
+        ends_task=False,
+        stated=(
+            *("MediaBasicInfo.Name", "MediaBasicInfo.MediaUrl", "MediaBasicInfo.CoverUrl"),
+            *("MediaBasicInfo.SourceInfo.SourceType", "MediaBasicInfo.SourceInfo.SourceContext"),
+        ),
+    ),
+    EventType("FileDeleted", "FileDeleteEvent", ends_task=False, stated=("FileIdSet[]", "FileDeleteResultInfo[]")),
     EventType("MediaCastStatusChanged", "MediaCastStatusChangedEvent", ends_task=False),
     EventType(
         "ProcedureStateChanged",
         "ProcedureStateChangeEvent",
         "ProcedureTask",
-        parts=(*_PROCEDURE, _LEGACY_PROCEDURE),
+        parts=_PROCEDURE,
+        stated=(),
         outputs=("AiContentReviewResultSet", "AiAnalysisResultSet", "AiRecognitionResultSet"),
     ),
     EventType(
@@ -112,6 +120,7 @@ _ROWS = (
         "PullUploadTask",
         files=(".",),
         outputs=("MediaBasicInfo", "MetaData"),
+        stated=(),
     ),
     EventType("EditMediaComplete", "EditMediaCompleteEvent", "EditMediaTask", files=("Output",), metadata="MetaData"),
     EventType("SplitMediaComplete", "SplitMediaCompleteEvent", "SplitMediaTask", files=("FileInfoSet[]",)),
@@ -126,6 +135,7 @@ _ROWS = (
         "TranscodeCompleteEvent",
         "TranscodeTask",
         files=("PlayInfoSet[]",),
+        metadata=".",
         outputs=("Duration", "CoverUrl"),
     ),
     EventType(
@@ -264,7 +274,21 @@ UNKNOWN = EventType(
 )
 """The row for types that the table lacks: where VOD's types usually keep their files."""
 
+_BY_FIELD = {
+    name: row
+    for row in reversed(_ROWS)
+    for name in (row.field, row.field.removesuffix("Event"))
+    if name not in EVENT_TYPES
+} | {row.field: row for row in _ROWS}
 _BY_DETAIL = {row.detail.removesuffix("Task").casefold(): row for row in _ROWS if row.detail}
+
+
+def type_of_field(name: str) -> EventType | None:
+    """Find the event type whose payload has this name in EventContent, or in VOD's own samples.
+
+    :param name: such as ``ComposeMediaCompleteEvent``.
+    """
+    return _BY_FIELD.get(name)
 
 
 def type_of_detail(name: str) -> EventType:

@@ -17,11 +17,14 @@ def test_other_processes_can_publish(vod: Emulator):
     wire = Wire(vod)
     assert wire.control("POST", "publish", {"event": EVENT}) == (200, {"published": 1})
     assert wire.control("POST", "publish", {"events": [EVENT, EVENT], "sub_app_id": 7}) == (200, {"published": 2})
+    upload = {"EventType": "NewFileUpload", "FileUploadEvent": {"FileId": "1"}}
+    withheld = {"published": 1, "switched_off": ["UploadMediaCompleteEventSwitch"]}
+    assert wire.control("POST", "publish", {"events": [upload, EVENT], "sub_app_id": 8}) == (200, withheld)
     splice = {"vod_task_id": "Concat-2", "files": ["http://x/f0.mp4"]}
     assert wire.control("POST", "publish", splice) == (200, {"published": 1})
     status, queues = wire.control("GET", "queues")
     assert status == 200
-    assert {name: counts["visible"] for name, counts in queues.items()} == {"0": 2, "7": 2}
+    assert {name: counts["visible"] for name, counts in queues.items()} == {"0": 2, "7": 2, "8": 1}
     events = wire.call("PullEvents").response["EventSet"]
     assert events[1]["ConcatCompleteEvent"]["FileInfoSet"][0]["FileUrl"] == "http://x/f0.mp4"
 
