@@ -66,7 +66,7 @@ class VodApiError(VodError):
     def __str__(self) -> str:
         request = f" (request id {self.request_id})" if self.request_id else ""
         remedy = f" {self.remedy}" if self.remedy else ""
-        return f"{self.action}: {self.code}: {self.message}{request}.{remedy}"
+        return printable(f"{self.action}: {self.code}: {self.message}{request}.{remedy}")
 
 
 class VodAuthenticationError(VodApiError):
@@ -116,6 +116,20 @@ class InboxSchemaError(InboxError):
 
 class InboxUnavailableError(InboxError):
     """The database of the inbox cannot be reached, is locked or broke off; the work can be tried again later."""
+
+
+def printable(text: str) -> str:
+    """Escape what a terminal or the reader of a log would take for more than text.
+
+    It is written as Python writes it in a literal.
+
+    What came from VOD or from strangers stays on its line, moves no cursor, and does not turn the direction of writing.
+
+    :param text: any text, for one line.
+    """
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def error_to_dict(error: VodError) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_vod.exceptions import printable
+
 if TYPE_CHECKING:
     from airflow_vod.emulator import Emulator
 
@@ -69,7 +71,7 @@ def _conclude(report: dict[str, Any], left_in_queue: int) -> int:
     summary = report["summary"]
     print("\nXCom that downstream tasks received:")
     for url in report["urls"]:
-        print(f"  {url}")
+        print(f"  {printable(url)}")
     print(
         f"Relay: pulled {summary['pulled']}, stored {summary['stored']}, duplicates {summary['duplicates']}, "
         f"confirmed {summary['confirmed']}"
@@ -138,7 +140,7 @@ def _call(command: list[str], environment: dict[str, str], *, show: bool = False
         for line in process.stdout or ():
             lines.append(line)
             if show and not line.startswith(_REPORT):
-                print(f"  | {line}", end="", flush=True)
+                print(f"  | {printable(line.rstrip())}", flush=True)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{''.join(lines[-60:])}")
     return "".join(lines)

@@ -16,11 +16,14 @@ from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_vod.exceptions import InboxError, VodApiError, VodSettingsError
+from airflow_vod.exceptions import InboxError, VodApiError, VodSettingsError, printable
+from airflow_vod.get_provider_info import RENAMED_FIELDS
 from airflow_vod.hooks.config import inbox_url
 from airflow_vod.hooks.paths import URL_PREFIX
 from airflow_vod.hooks.server import ServerHook
+from airflow_vod.hooks.vod import exposed_secrets
 from airflow_vod.tencent.client import VodClient
+from airflow_vod.tencent.urls import shown_url
 
 if TYPE_CHECKING:
     from airflow_vod.tencent.settings import VodSettings
@@ -121,7 +124,7 @@ def examine(
     mode = mode or ("PUSH" if settings.takes_callbacks else "PULL")
     base_url = base_url or conf.get("api", "base_url", fallback="http://localhost:8080")
     target = _Target(settings, mode, callback_url(conn_id, settings, base_url))
-    results = [*_check_connection(conn_id, target), *_check_inbox()]
+    results = [*_check_connection(conn_id, target), *_check_secrecy(conn_id), *_check_inbox()]
     if mode == "PUSH" and not settings.takes_callbacks:
         text = "The connection has neither callback_secret nor callback_token: every callback is rejected."
         return [*results, CheckResult("error", text)]
@@ -146,7 +149,7 @@ def print_results(results: list[CheckResult], out: TextIO, *, as_json: bool) -> 
     else:
         for result in results:
             mark = result.level.upper() if result.level in ("warning", "error") else result.level
-            print(f"{mark:7} {result.text}", file=out)
+            print(f"{mark:7} {printable(result.text)}", file=out)
     return int(any(result.level == "error" for result in results))
 
 
@@ -158,6 +161,19 @@ def _check_connection(conn_id: str, target: _Target) -> Iterator[CheckResult]:
             "The connection has no sub_app_id: this is the primary application. Accounts since 2023-12-25 require one."
         )
         yield CheckResult("note", text)
+
+
+def _check_secrecy(conn_id: str) -> Iterator[CheckResult]:
+    """Check whether everybody who may read connections sees secrets of this one."""
+    for name in exposed_secrets(ServerHook.get_connection(conn_id).extra_dejson):
+        text = (
+            f"Everybody who may read connections sees the field {name}, because Airflow does not hide it by this name. "
+        )
+        if present := RENAMED_FIELDS.get(name):
+            text += f"Move its value to {present}, which Airflow hides, and consider it known: change it."
+        else:
+            text += "Upgrade Airflow, or add the name to [core] sensitive_var_conn_names."
+        yield CheckResult("warning", text)
 
 
 def _check_inbox() -> Iterator[CheckResult]:
@@ -211,7 +227,7 @@ def _check_configured_url(config: dict[str, Any], target: _Target) -> CheckResul
     configured = str(config.get("NotificationUrl") or "")
     if configured == target.url:
         return CheckResult("ok", f"Callbacks are sent to {target.shown_url}.")
-    other = _without_token(configured, target.settings) or "no URL"
+    other = shown_url(configured) if configured else "no URL"
     text = (
         f"Callbacks are sent to {other}, not to {target.shown_url}. Use --fix to change it, after checking --base-url."
     )

@@ -12,10 +12,14 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from airflow_vod.cli.arguments import plain, positive
+from airflow_vod.cli.output import age, table
+
 if TYPE_CHECKING:
     from airflow_vod.inbox import InboxStore, StoredEvent
 
 _PAGE = 500  # events per query
+_HEADERS = ("QUEUE", "POSITION", "AGE", "SOURCE", "TYPE", "ABOUT", "OUTCOME", "READ BY")
 
 
 def add_events(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -26,25 +30,25 @@ def add_events(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     events = commands.add_parser("events", help="list, export or replay the events in the inbox")
     actions = events.add_subparsers(required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="list events, newest first")
-    listing.add_argument("--limit", type=int, default=50, help="maximum number of events (default: %(default)s)")
+    listing.add_argument("--limit", type=positive, default=50, help="maximum number of events (default: %(default)s)")
     listing.add_argument("--json", action="store_true", help="print JSON")
     listing.set_defaults(run=_list)
     export = actions.add_parser("export", help="print events with their bodies, as JSON lines")
-    export.add_argument("--limit", type=int, default=None, help="maximum number of events (default: all)")
+    export.add_argument("--limit", type=positive, default=None, help="maximum number of events (default: all)")
     export.set_defaults(run=_export)
     for each in (listing, export):
-        each.add_argument("--queue", help="only this queue, as named by `airflow-vod relay status`")
-        each.add_argument("--type", help="only this event type, such as ConcatComplete")
-        each.add_argument("--vod-task-id", help="only events about this VOD task")
-        each.add_argument("--file-id", help="only events about this media file")
+        each.add_argument("--queue", type=plain, help="only this queue, as named by `airflow-vod relay status`")
+        each.add_argument("--type", type=plain, help="only this event type, such as ConcatComplete")
+        each.add_argument("--vod-task-id", type=plain, help="only events about this VOD task")
+        each.add_argument("--file-id", type=plain, help="only events about this media file")
         each.add_argument(
             "--outcome", choices=("succeeded", "partly_failed", "failed"), help="only events of tasks with this outcome"
         )
         each.add_argument("--unread", action="store_true", help="only events that no task has read")
         each.add_argument("--unparsed", action="store_true", help="only bodies that could not be parsed as events")
     replay = actions.add_parser("replay", help="make an event arrive again, for tasks that wait now")
-    replay.add_argument("queue", metavar="QUEUE")
-    replay.add_argument("position", metavar="POSITION", type=int)
+    replay.add_argument("queue", metavar="QUEUE", type=plain, help="queue of the event, as shown by `events list`")
+    replay.add_argument("position", metavar="POSITION", type=positive, help="its position there")
     replay.set_defaults(run=_replay)
 
 
@@ -55,16 +59,25 @@ def _list(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps([header_of(event) for event in found], indent=2), file=arguments.out)
         return 0
-    for event in found:
-        age = time.time() - event.received_at
-        what = f"{event.event_type or 'unparsed'}  {event.vod_task_id or event.file_id or '-'}"
-        ending = event.outcome or event.status or event.error or ""
-        reader = f"read by {event.read_by}" if event.read_by else "unread"
-        line = f"{event.queue} {event.position}  {age:8.0f} s  {event.source:9}  {what}"
-        print(_printable(f"{line}  {ending}  {reader}"), file=arguments.out)
     if not found:
         print(f"The inbox {_inbox().url} has no such event.", file=sys.stderr)
+        return 0
+    for line in table(_HEADERS, map(_row, found)):
+        print(line, file=arguments.out)
     return 0
+
+
+def _row(event: StoredEvent) -> tuple[object, ...]:
+    return (
+        event.queue,
+        event.position,
+        age(time.time() - event.received_at),
+        event.source,
+        event.event_type or "unparsed",
+        event.vod_task_id or event.file_id or "-",
+        event.outcome or event.status or event.error or "-",
+        event.read_by or "nobody yet",
+    )
 
 
 def _export(arguments: argparse.Namespace) -> int:
@@ -78,7 +91,7 @@ def _export(arguments: argparse.Namespace) -> int:
 def _replay(arguments: argparse.Namespace) -> int:
     position = _inbox().replay(arguments.queue, arguments.position)
     if position is None:
-        print(f"There is no event {arguments.position} in queue {arguments.queue}.", file=sys.stderr)
+        print(f"There is no event {arguments.position} in queue {arguments.queue}. See `events list`.", file=sys.stderr)
         return 1
     print(f"Replayed: the event is now {position} of queue {arguments.queue}, unread.", file=arguments.out)
     return 0
@@ -108,7 +121,3 @@ def _events(arguments: argparse.Namespace) -> Iterator[StoredEvent]:
             return
         yield from page
         before, left = page[-1].cursor, None if left is None else left - len(page)
-
-
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)

@@ -1,20 +1,23 @@
 """The command ``airflow-vod``.
 
 Invariants: each subcommand imports what it needs when it runs, so ``airflow-vod emulator`` works without Airflow installed;
-only the output of a command goes to standard output, while Airflow's log messages go to standard error.
+only the output of a command goes to standard output, while Airflow's log messages go to standard error; what goes wrong ends in
+one line and exit status 1, and wrong arguments in exit status 2.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Sequence
 
 from airflow_vod import __version__
+from airflow_vod.cli.arguments import base_url, plain, positive
 from airflow_vod.cli.events import add_events
-from airflow_vod.exceptions import VodError
+from airflow_vod.exceptions import VodError, printable
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,12 +33,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return emulator(words[1:])
     arguments = _parser().parse_args(words)
     arguments.out = sys.stdout
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that does not know a letter is shown its code instead
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with contextlib.redirect_stdout(sys.stderr):
             return arguments.run(arguments)
     except VodError as error:
-        print(f"airflow-vod: {error}", file=sys.stderr)
+        print(f"airflow-vod: {printable(str(error))}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130  # as of whatever SIGINT ends
     except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -68,8 +75,7 @@ def _add_relay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     status.add_argument("--json", action="store_true", help="print JSON")
     status.set_defaults(run=_relay_status)
     for each in (run, status):
-        each.add_argument("--conn-id", default="vod_default", help="Airflow connection (default: %(default)s)")
-        each.add_argument("--sub-app-id", type=int, help="overrides the connection's application")
+        _add_connection(each)
 
 
 def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -78,18 +84,24 @@ def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="check whether events will arrive, which will not, and why",
         description="Checks the connection, the inbox and the application's callback settings. Changes nothing without --fix.",
     )
-    doctor.add_argument("--conn-id", default="vod_default", help="Airflow connection (default: %(default)s)")
-    doctor.add_argument("--sub-app-id", type=int, help="overrides the connection's application")
+    _add_connection(doctor)
     doctor.add_argument(
         "--mode",
         type=str.upper,
         choices=("PULL", "PUSH"),
         help="the intended delivery (default: PUSH if the connection has a secret for callbacks, else PULL)",
     )
-    doctor.add_argument("--base-url", help="external address of Airflow (default: [api] base_url)")
+    doctor.add_argument("--base-url", type=base_url, help="external address of Airflow (default: [api] base_url)")
     doctor.add_argument("--fix", action="store_true", help="set mode, URL and SignKey of the application")
     doctor.add_argument("--json", action="store_true", help="print JSON")
     doctor.set_defaults(run=_doctor)
+
+
+def _add_connection(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--conn-id", type=plain, default="vod_default", help="Airflow connection (default: %(default)s)"
+    )
+    command.add_argument("--sub-app-id", type=positive, help="SubAppId of another application than the connection's")
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

@@ -9,7 +9,8 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
-from airflow_vod.exceptions import VodApiError
+from airflow_vod.cli.output import age
+from airflow_vod.exceptions import VodApiError, printable
 from airflow_vod.hooks.server import ServerHook
 from airflow_vod.relay.health import RelayHealth, trouble_of
 from airflow_vod.tencent.client import VodClient
@@ -105,8 +106,8 @@ def _text(status: dict[str, Any]) -> str:
         lines.insert(3, f"Trouble   pulls have failed since {_ago(relay.failing_since_at)}: {relay.failure}")
     if status["trouble"]:
         lines.append(f"Unhealthy {status['trouble']}")
-    lines += [f"          {_waiter(each)}, {each['seconds']} s" for each in status["longest_waiters"]]
-    return "\n".join(lines)
+    lines += [f"          {_waiter(each)}, {age(each['seconds'] or 0)}" for each in status["longest_waiters"]]
+    return "\n".join(map(printable, lines))
 
 
 def _waiter(waiter: dict[str, Any]) -> str:
@@ -129,4 +130,4 @@ def _backlog(status: dict[str, Any]) -> str:
 
 
 def _ago(when: float | None) -> str:
-    return "never" if when is None else f"{time.time() - when:.0f} s ago"
+    return "never" if when is None else f"{age(time.time() - when)} ago"

@@ -176,6 +176,10 @@ def _event_types(event_type: Any) -> Iterator[str]:
     for name in given:
         if not isinstance(name, str) or not name.strip() or name.strip() == "None":
             raise VodSettingsError(f"event_type holds {name!r:.100}, but must hold names such as NewFileUpload.")
+        if not (name.isascii() and name.isidentifier()):
+            raise VodSettingsError(
+                f"event_type holds {name!r:.100}, which no event has: names are letters and digits, without white space."
+            )
         # A type missing from the table may be new in VOD; one that differs only in case is a mistake.
         if name not in EVENT_TYPES and name.lower() in known:
             raise VodSettingsError(f"event_type holds {name!r}; VOD writes it {known[name.lower()]}.")

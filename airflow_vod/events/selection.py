@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_vod.exceptions import ResultError
+from airflow_vod.exceptions import ResultError, VodSettingsError
 
 if TYPE_CHECKING:
     from airflow_vod.events.results import ResultFile, TaskResult
@@ -41,7 +41,7 @@ class Selection:
         files = [file for result in results for file in result.files if file.error_code == 0]
         if not files:
             raise ResultError("The VOD task made no file.")
-        kinds, definitions, types = _words(self.kinds), _words(self.definitions), _words(self.file_types)
+        kinds, definitions, types = (_words(name, choice) for name, choice in self._choices().items())
         chosen = [
             file
             for file in files
@@ -56,9 +56,29 @@ class Selection:
             )
         return chosen
 
+    def _choices(self) -> dict[str, Choice]:
+        return {"kinds": self.kinds, "definitions": self.definitions, "file_types": self.file_types}
+
     def _criteria(self) -> str:
-        given = {"kind": self.kinds, "definition": self.definitions, "type": self.file_types}
-        return " and ".join(f"of the {name}s {value!r}" for name, value in given.items() if _words(value))
+        names = {"file_types": "types"}
+        return " and ".join(
+            f"of the {names.get(name, name)} {value!r}"
+            for name, value in self._choices().items()
+            if _words(name, value)
+        )
+
+
+def check_when_parsed(kinds: Any, definitions: Any, file_types: Any) -> None:
+    """Check, while a DAG is parsed, what is known of a selection by then.
+
+    :param kinds: as in `Selection`; or what Airflow has yet to resolve.
+    :param definitions: likewise.
+    :param file_types: likewise.
+    :raises VodSettingsError: a value that is written down cannot be one; the message shows it.
+    """
+    for name, choice in (("kinds", kinds), ("definitions", definitions), ("file_types", file_types)):
+        if isinstance(choice, (str, int, list, tuple, set, frozenset)):
+            _words(name, choice)
 
 
 def _described(file: ResultFile) -> str:
@@ -71,9 +91,27 @@ def _described(file: ResultFile) -> str:
     return ", ".join(word for word in words if word)
 
 
-def _words(choice: Choice) -> set[str]:
-    values = [choice] if isinstance(choice, (str, int)) else choice or ()
-    return {word for value in values if (word := _word(value))}
+_EXAMPLES = {"kinds": "Transcode", "definitions": "100020", "file_types": "mp4"}
+
+
+def _words(name: str, choice: Any) -> set[str]:
+    """Bring what is selected by into the form in which it is compared; nothing for all.
+
+    :raises VodSettingsError: a value cannot be one of this name.
+    """
+    # A template that is the whole value may render as nothing.
+    if choice is None or (isinstance(choice, str) and not choice):
+        return set()
+    values = list(choice) if not isinstance(choice, (str, int)) and hasattr(choice, "__iter__") else [choice]
+    for value in values:
+        number = name == "definitions" and isinstance(value, int) and not isinstance(value, bool)
+        if not number and not (isinstance(value, str) and value.strip()) and not hasattr(value, "resolve"):
+            what = "an id" if name == "definitions" else "a name"
+            raise VodSettingsError(
+                f"{name} is {choice!r:.200}, but must be {what} such as {_EXAMPLES[name]}, or a list of such. "
+                "Leave it out for all files."
+            )
+    return {_word(value) for value in values}
 
 
 def _word(value: Any) -> str:

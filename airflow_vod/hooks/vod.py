@@ -188,9 +188,8 @@ def settings_of(connection: Connection, extra: Mapping[str, Any], sub_app_id: in
     try:
         _require_type(connection.conn_type)
         _require_json_object(connection.extra)
-        given = _present(_under_present_names(extra))
-        if sub_app_id is not None:
-            given |= _present({"sub_app_id": sub_app_id})
+        own = {} if sub_app_id is None else {"sub_app_id": sub_app_id}
+        given = _given({**extra, **own})
         endpoint = (connection.host or "").strip() or DEFAULT_ENDPOINT
         return VodSettings(
             secret_id=connection.login or None,
@@ -218,35 +217,30 @@ def exposed_secrets(extra: Mapping[str, Any]) -> list[str]:
 def _require_type(conn_type: str | None) -> None:
     """Refuse the keys of another service, which VOD must not see."""
     if conn_type != VodHook.conn_type:
+        kind = f"of type {conn_type!r:.60}" if conn_type else "of no type"
         raise VodSettingsError(
-            f"it is of type {conn_type!r:.60}, and not of type {VodHook.conn_type}. Its keys are not sent to VOD. Set its "
+            f"it is {kind}, and not of type {VodHook.conn_type}. Its keys are not sent to VOD. Set its "
             f"connection type to {VodHook.conn_type} if they are VOD's, or name another connection."
         )
 
 
-def _under_present_names(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Move values from former names of fields to the present ones.
+def _given(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Take what an extra gives: fields that are not left empty, under their present names.
 
     :raises VodSettingsError: a field is not known, or stands under both names with different values.
     """
-    given = {}
-    for name, value in extra.items():
-        present = RENAMED_FIELDS.get(name, name)
-        if present not in EXTRA_FIELDS:
+    if unknown := sorted(set(extra) - set(EXTRA_FIELDS) - set(RENAMED_FIELDS)):
+        raise VodSettingsError(
+            f"extra has the unknown field {unknown[0]!r:.60}. Known fields: {', '.join(sorted(EXTRA_FIELDS))}."
+        )
+    given = {name: value for name, value in extra.items() if value is not None and value != ""}
+    for former, present in RENAMED_FIELDS.items():
+        value = given.pop(former, None)
+        if value is not None and given.setdefault(present, value) != value:
             raise VodSettingsError(
-                f"extra has the unknown field {name!r:.60}. Known fields: {', '.join(sorted(EXTRA_FIELDS))}."
+                f"extra has {present} and, with another value, its former name {former}. Remove {former}."
             )
-        if present != name and extra.get(present) not in (None, "", value):
-            raise VodSettingsError(
-                f"extra has {present} and, with another value, its former name {name}. Remove {name}."
-            )
-        if present == name or not extra.get(present):
-            given[present] = value
     return given
-
-
-def _present(extra: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in extra.items() if value is not None and value != ""}
 
 
 def _unknown(vod_conn_id: str) -> VodSettingsError:

@@ -119,6 +119,12 @@ class Database:
         return error.connection_invalidated or self.dialect.is_transient(cause)
 
     def _unusable(self, error: Exception) -> InboxError:
+        if isinstance(error, ImportError) and (driver := self.dialect.driver):
+            extra, scheme = driver
+            return InboxError(
+                f"The driver for the inbox ({self.url}) is missing: {error}. Install one with "
+                f"`pip install 'airflow-vod[{extra}]'`, and begin {OPTION} with {scheme}://."
+            )
         return InboxError(
             f"The database of the inbox ({self.url}) cannot be used: {self._masked(str(error))}. "
             f"Check {OPTION}, that the driver it names is installed, and that the folder of a file can be written to."
@@ -153,13 +159,20 @@ class Database:
 
 def _parse(url: str) -> URL:
     try:
-        return make_url(url)
+        parsed = make_url(url)
     except (sql.ArgumentError, ValueError, TypeError):
         # Without the cause, which may quote the URL and with it the password.
         raise InboxError(
             f"{OPTION} is not a SQLAlchemy URL, such as sqlite:////var/lib/airflow/vod_inbox.db "
-            "or postgresql+psycopg://user:password@host/database."
+            "or postgresql+psycopg://user:password@host/database, with special characters as %XX: @ as %40, : as %3A."
         ) from None
+    # A password ends at its first raw @; what is left of it would be taken for host, database or query, and shown.
+    if parsed.username is not None and url.count("@") > 1:
+        raise InboxError(
+            f"{OPTION} has an @ too many. Write special characters as %XX, in the password @ as %40 and / as %2F. The URL is "
+            "not shown, because it may hold a password."
+        )
+    return parsed
 
 
 def _is_secret(name: str) -> bool:

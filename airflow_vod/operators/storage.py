@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_vod.events.selection import check_when_parsed
 from airflow_vod.exceptions import VodSettingsError
 from airflow_vod.hooks.vod import DEFAULT_CONN_ID, VodHook
 from airflow_vod.links.vod import LINKS
@@ -83,6 +84,7 @@ class VodToObjectStorageOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_when_parsed(kinds, definitions, file_types)
         self.destination: Any = destination
         self.result = result
         self.urls = urls

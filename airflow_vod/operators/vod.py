@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_vod.events.selection import check_when_parsed
 from airflow_vod.exceptions import ResultError, VodSettingsError
 from airflow_vod.hooks.vod import DEFAULT_CONN_ID, VodHook
 from airflow_vod.links.vod import LINKS
@@ -74,6 +75,7 @@ class VodFileUrlsOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_when_parsed(kinds, definitions, file_types)
         self.result = result
         self.vod_task_id: Any = vod_task_id
         self.kinds = kinds

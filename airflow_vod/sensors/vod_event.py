@@ -55,6 +55,8 @@ class VodEventSensor(VodSensor):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if _is_known(event_type):
+            EventMatch.of(event_type)  # a wrong one shows when the DAG is parsed
         self.event_type = event_type
         self.match = match
         self.since = since
@@ -121,3 +123,9 @@ class VodEventSensor(VodSensor):
 
     def _timeout_message(self, event: dict[str, Any]) -> str:
         return f"After {self.timeout:g} s, no event has come that is {self._wanted()}."
+
+
+def _is_known(event_type: Any) -> bool:
+    """Whether an argument holds no template and nothing that Airflow has yet to resolve."""
+    each = event_type if isinstance(event_type, (list, tuple, set, frozenset)) else [event_type]
+    return not any(hasattr(name, "resolve") or (isinstance(name, str) and "{" in name) for name in each)

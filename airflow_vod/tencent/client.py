@@ -218,10 +218,8 @@ def official_client(settings: VodSettings) -> OfficialVodClient:
         certification=authorities_of(settings),
     )
     client = OfficialVodClient(Credential(settings), settings.region, ClientProfile(httpProfile=http, language="en-US"))
-    if proxy is None:
-        client.request.conn.proxy = (
-            None  # which the SDK fills from the environment, whatever NO_PROXY says of the domain
-        )
+    if proxy is None:  # else the SDK takes the environment's, because it misreads domains in NO_PROXY
+        client.request.conn.proxy = None
     return client
 
 

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-from airflow_vod.exceptions import MediaError, VodSettingsError
+from airflow_vod.exceptions import MediaError, VodSettingsError, printable
 
 MAX_CLIENTS = 9
 """Most client addresses that a signed URL can be limited to (``rlimit``)."""
@@ -125,7 +125,7 @@ def with_signature(url: str, key: str, *, t: str, exper: str = "", rlimit: str =
 
 
 def shown(url: str) -> str:
-    """Write a URL for people: without its query, which may hold a signature, and without a password.
+    """Write a URL for people: without its query, which may hold a signature, without a password and on one line.
 
     :param url: any text.
     """
@@ -133,7 +133,7 @@ def shown(url: str) -> str:
         split = urlsplit(url)
     except ValueError:
         return repr(url[:100])
-    return split._replace(netloc=split.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    return printable(split._replace(netloc=split.netloc.rpartition("@")[2], query="", fragment="").geturl())
 
 
 def seconds(name: str, value: Seconds) -> float:

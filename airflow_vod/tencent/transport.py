@@ -33,7 +33,9 @@ _CHECK_TLS = (
     "Check the proxy and the CA file given as verify in the connection, or as REQUESTS_CA_BUNDLE in the environment."
 )
 _PROXY_REFUSED = 407  # Proxy Authentication Required (RFC 9110)
-_CHECK_PROXY = "Give them in proxy of the connection or in HTTPS_PROXY: http://user:password@host:port, with special characters as %XX."
+_CHECK_PROXY = (
+    "Give them in proxy of the connection or in HTTPS_PROXY: http://user:password@host:port, special characters as %XX."
+)
 _UNSENDABLE = "the SecretId, token or region holds a character that no HTTP header carries"
 _CHECK_CREDENTIALS = "Look for line breaks and invisible characters where the credentials are kept."
 

@@ -17,7 +17,7 @@ import pytest
 from airflow.sdk import BaseOperator, BaseOperatorLink, BaseSensorOperator, Connection
 from airflow.triggers.base import BaseTrigger
 
-from airflow_vod.get_provider_info import EXTRA_FIELDS, get_provider_info
+from airflow_vod.get_provider_info import EXTRA_FIELDS, RENAMED_FIELDS, SECRET_FIELDS, get_provider_info
 from airflow_vod.hooks import config
 from airflow_vod.hooks import vod as hooks
 from airflow_vod.hooks.vod import VodHook
@@ -86,6 +86,15 @@ def test_the_connection_is_the_hook_s() -> None:
     module, _, name = CONNECTION["hook-class-name"].rpartition(".")
     assert getattr(importlib.import_module(module), name) is VodHook
     assert (CONNECTION["connection-type"], CONNECTION["hook-name"]) == (VodHook.conn_type, VodHook.hook_name)
+
+
+def test_the_page_on_the_connection_has_every_field() -> None:
+    """It lists each field, says of the secret ones that they are, and lists each former name."""
+    page = (ROOT / "docs" / "connection.md").read_text()
+    rows = {cells[1].strip(): cells for cells in (line.split("|") for line in page.splitlines()) if len(cells) > 2}
+    assert set(EXTRA_FIELDS) == {name.strip("`") for name in rows if name.startswith("`")} - set(RENAMED_FIELDS)
+    assert {name for name in EXTRA_FIELDS if rows[f"`{name}`"][-2].strip() == "yes"} == SECRET_FIELDS
+    assert {old: rows[f"`{old}`"][2].strip(" `") for old in RENAMED_FIELDS} == RENAMED_FIELDS
 
 
 def test_everything_names_the_same_fields() -> None:

@@ -42,6 +42,9 @@ class Dialect:
     placeholder: ClassVar[str] = "%s"
     """How the driver marks the place of a value in a statement."""
 
+    driver: ClassVar[tuple[str, str] | None] = None
+    """This package's extra that installs a driver, and the scheme of URLs that uses it; None where Python brings one."""
+
     closes_at_fork = False
     """Whether the child of a fork must not even inherit idle connections."""
 

@@ -28,6 +28,8 @@ class MySQL(Dialect):
     :param url: where the database is.
     """
 
+    driver = ("mysql", "mysql+pymysql")
+
     # From UTC, because UNIX_TIMESTAMP(NOW()) is ambiguous for an hour each autumn; 1e6 makes it a DOUBLE.
     own_clock = literal_column("TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) / 1e6", Seconds)
 

@@ -57,6 +57,8 @@ class PostgreSQL(Dialect):
     :param url: where the database is.
     """
 
+    driver = ("postgres", "postgresql+psycopg")
+
     # Unlike now(), clock_timestamp() advances within a transaction, so it includes the time spent waiting for a lock.
     own_clock = cast(func.extract("epoch", func.clock_timestamp()), Seconds)
 

@@ -129,3 +129,32 @@ def test_the_url() -> None:
     signed, token = VodSettings(callback_secret=KEY), VodSettings(callback_token=TOKEN)
     assert callback_url("c", signed, f"{BASE}/airflow/") == f"{BASE}/airflow/tencent-vod/callbacks/c"
     assert callback_url("c", token, BASE) == f"{BASE}/tencent-vod/callbacks/c/{TOKEN}"
+
+
+def test_a_secret_that_airflow_shows(connect: Callable[..., Emulator]) -> None:
+    """A former name is a warning that says where the value belongs; the present names are none."""
+    connect("PULL", callback_sign_key=KEY)
+    [warning] = [each.text for each in examine("vod_default", mode="PULL") if each.level == "warning"]
+    assert "sees the field callback_sign_key" in warning
+    assert "Move its value to callback_secret" in warning
+    connect("PULL", callback_secret=KEY, proxy="http://user:password@127.0.0.1:1")
+    assert not [each.text for each in examine("vod_default", mode="PULL") if each.level == "warning"]
+
+
+def test_another_callback_url_is_shown_by_its_host_alone(connect: Callable[..., Emulator]) -> None:
+    """The URL that the application has may hold secrets anywhere, and is nobody's here."""
+    vod = connect("PUSH", callback_secret=KEY)
+    vod.api.application(SUB_APP_ID).config.notification_url = "https://u:in-url@example.com/in-url?in-url#in-url"
+    [problem] = errors(examine("vod_default", base_url=BASE))
+    assert "Callbacks are sent to https://***@example.com/***, not to" in problem
+    assert "in-url" not in problem
+
+
+def test_text_of_vod_is_shown_as_text(connect: Callable[..., Emulator], capsys: pytest.CaptureFixture[str]) -> None:
+    """What VOD says moves no cursor and forges no line."""
+    vod = connect("PULL")
+    vod.faults.script({"DescribeEventConfig": ["error:InvalidParameter:no\nok      all is well\x1b[2J"]})
+    assert cli.main(["doctor"]) == 1
+    told = capsys.readouterr().out
+    assert all(line.isprintable() for line in told.split("\n"))
+    assert r"no\nok      all is well\x1b[2J" in told

@@ -10,6 +10,7 @@ import pytest
 
 from airflow_vod import cli
 from airflow_vod.cli import events as events_cli
+from airflow_vod.events.parse import read_event
 from airflow_vod.hooks.config import open_inbox
 from airflow_vod.inbox import InboxStore
 from tests.airflow_fixtures import INBOX_OPTION
@@ -63,14 +64,18 @@ def test_pages_make_a_whole(store: InboxStore, capsys: Out, monkeypatch: pytest.
 
 
 def test_a_list_for_people(store: InboxStore, capsys: Out) -> None:
-    """A line for each event; control characters that strangers sent do not reach the terminal."""
-    store.receive("q", [unparsed_event({"EventType": "ConcatComplete", "x": "\x1b[2J"})], "callback")
-    store.mark_read("q", [2], "evil\x1b[2Jreader")
+    """A line for each event under a line of headings; what strangers sent stays on its line and moves no cursor."""
+    for number, said in enumerate(("\x1b[2J", "a\n4 5", "\u202egpj.exe", "\x9b31m")):
+        event = read_event({"EventType": f"Odd{said}", "ConcatCompleteEvent": {"TaskId": said}, "n": number})
+        store.receive("q", [event], "callback")
+        store.mark_read("q", [number + 5], f"dag{said}")
     assert cli.main(["events", "list"]) == 0
-    out = capsys.readouterr().out
-    assert len(out.splitlines()) == 5
-    assert "read by dag/run/task" in out
-    assert "\x1b" not in out
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split() == ["QUEUE", "POSITION", "AGE", "SOURCE", "TYPE", "ABOUT", "OUTCOME", "READ", "BY"]
+    assert [line.split()[:2] for line in lines] == [["q", str(position)] for position in range(8, 0, -1)]
+    assert "dag/run/task" in lines[-1]
+    assert all(line.isprintable() for line in lines)
+    assert r"dag\x1b[2J" in lines[3]
 
 
 def test_nothing_to_list(store: InboxStore, capsys: Out) -> None:

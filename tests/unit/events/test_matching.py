@@ -121,6 +121,9 @@ def test_headers_keep_out_what_cannot_count() -> None:
     [
         ([], None, "no event could match"),
         (7, None, "event_type is 7"),
+        ("NewFileUpload ", None, "event_type holds 'NewFileUpload ', which no event has"),
+        (["FileDeleted", "New FileUpload"], None, "event_type holds 'New FileUpload', which no event has"),
+        ("NewFileUpload\u200b", None, "which no event has"),
         ("", None, "names such as NewFileUpload"),
         ("None", None, "names such as NewFileUpload"),
         ("concatcomplete", None, "VOD writes it ConcatComplete"),

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from airflow._shared.secrets_masker import redact as server_redact
 from airflow.providers.common.compat.sdk import Connection
+from airflow.sdk.log import redact as sdk_redact
 
 from airflow_vod.emulator import Emulator, EmulatorOptions
 from airflow_vod.exceptions import VodAuthenticationError, VodSettingsError
+from airflow_vod.get_provider_info import EXTRA_FIELDS, RENAMED_FIELDS, SECRET_FIELDS
 from airflow_vod.hooks.config import inbox_retention, inbox_url
-from airflow_vod.hooks.vod import VodHook
+from airflow_vod.hooks.vod import VodHook, exposed_secrets
 from airflow_vod.tencent.settings import VodSettings
 from tests import airflow_home
 
@@ -123,6 +127,21 @@ async def test_sub_app_id_of_the_hook(set_connection: Any, sub_app_id: int | str
     assert (await resolved(VodHook(sub_app_id=sub_app_id))).sub_app_id == 7
 
 
+@pytest.mark.parametrize("old", RENAMED_FIELDS)
+async def test_a_former_name_still_counts(set_connection: Any, old: str) -> None:
+    """A value under a former name of a field is taken, also where it stands under both."""
+    new, value = RENAMED_FIELDS[old], "a" * 16
+    for extra in ({old: value}, {old: value, new: value}, {new: value, old: ""}, {new: None, old: value}):
+        set_connection(KEY | {"extra": extra})
+        assert getattr(await resolved(VodHook()), new) == value
+
+
+async def test_a_type_with_a_dash(set_connection: Any) -> None:
+    """Airflow's URI form writes the type with a dash, and Airflow reads it with an underscore."""
+    set_connection("tencent-vod://AKIDone:secret-of-one@")
+    assert (await resolved(VodHook())).secret_id == "AKIDone"
+
+
 def test_nothing_is_read_before_it_is_needed() -> None:
     """A hook for a connection that does not exist can be made, as DAG files do when they are parsed."""
     VodHook("no_such_connection")
@@ -157,6 +176,24 @@ def test_nothing_is_read_before_it_is_needed() -> None:
         ({"extra": {"proxy": ["http://host:1"]}}, "proxy must be text, not a value of type list"),
         ({"extra": {"verify": 1}}, "verify must be true, false or the path of a CA file, not 1"),
         ({"login": None, "password": None, "extra": {"token": "t"}}, "token is given without an API key"),
+        (
+            {"conn_type": "aws"},
+            "it is of type 'aws', and not of type tencent_vod. Its keys are not sent to VOD. Set its",
+        ),
+        ({"conn_type": "generic"}, "it is of type 'generic', and not of type tencent_vod"),
+        ({"conn_type": ""}, "it is of no type, and not of type tencent_vod"),
+        (
+            {"extra": {"callback_secret": "short"}},
+            "callback_secret (VOD's SignKey) must be 16 to 32 letters and digits",
+        ),
+        (
+            {"extra": {"callback_sign_key": "short"}},
+            "callback_secret (VOD's SignKey) must be 16 to 32 letters and digits",
+        ),
+        (
+            {"extra": {"callback_secret": "a" * 16, "callback_sign_key": "b" * 16}},
+            "extra has callback_secret and, with another value, its former name callback_sign_key. Remove callback_sign_key.",
+        ),
     ],
 )
 async def test_bad_connections(set_connection: Any, connection: dict[str, Any], words: str) -> None:
@@ -273,6 +310,37 @@ def test_problems_are_named(options: EmulatorOptions, connection: dict[str, Any]
     assert [word for word in words if word not in text] == [], text
 
 
+CALLBACK_URL = "https://user:pass-in-url@airflow.example.com/callbacks/vod/token-in-url?t=query-in-url#part-in-url"
+PUSHED = EmulatorOptions(mode="PUSH", notification_url=CALLBACK_URL)
+
+
+@pytest.mark.parametrize("extra", [{"callback_secret": "a" * 16}, {"callback_token": "t" * 16}])
+def test_callbacks_that_are_received_here(extra: dict[str, str]) -> None:
+    """An application in PUSH mode works, if the connection can tell genuine callbacks; of the URL only the host is told."""
+    good, text = answer(PUSHED, {"extra": extra})
+    assert good, text
+    assert "https://***@airflow.example.com/***" in text
+    assert "in-url" not in text
+
+
+def test_callbacks_that_are_not_received_here() -> None:
+    """Without a secret for callbacks, PUSH mode does not work; the message names both remedies, and only the URL's host."""
+    good, text = answer(PUSHED)
+    assert not good
+    assert "https://***@airflow.example.com/***" in text
+    assert "in-url" not in text
+    assert [
+        word for word in ("Choose reliable callback (PULL)", "callback_secret or callback_token") if word not in text
+    ] == []
+
+
+def test_callbacks_that_lead_nowhere() -> None:
+    """PUSH mode without a URL does not work, whatever the connection has."""
+    good, text = answer(EmulatorOptions(mode="PUSH"), {"extra": {"callback_secret": "a" * 16}})
+    assert not good
+    assert "to no URL at all: none can arrive. Set it with `airflow-vod doctor --fix" in text
+
+
 def test_nobody_listens() -> None:
     """The answer says that the endpoint cannot be reached, and to check it."""
     fields = KEY | {"host": "http://127.0.0.1:1"}
@@ -305,6 +373,33 @@ def test_secrets_are_not_in_reprs_or_errors(set_connection: Any, caplog: pytest.
     text += str(caught.value) + caplog.text
     for secret in ("secret-of-one", "session-token", "proxy-password"):
         assert secret not in text
+
+
+SHOWN = sorted(set(EXTRA_FIELDS) - SECRET_FIELDS)
+
+
+@pytest.mark.parametrize("redact", [server_redact, sdk_redact])
+def test_airflow_hides_every_secret_field(redact: Callable[..., Any]) -> None:
+    """Airflow's own maskers, of the server and of tasks, hide each of our secret fields by its name, and no other field."""
+    shown = redact(dict.fromkeys(EXTRA_FIELDS, "a value"))
+    assert shown == dict.fromkeys(SECRET_FIELDS, "***") | dict.fromkeys(SHOWN, "a value")
+
+
+def test_a_secret_in_a_log_is_masked() -> None:
+    """After Airflow has read a connection, its masker takes each secret field out of whatever is logged."""
+    from airflow._shared.secrets_masker import _secrets_masker, mask_secret
+
+    values = {name: f"value-of-{name}-itself" for name in SECRET_FIELDS}
+    mask_secret(values)
+    for value in values.values():
+        assert _secrets_masker().redact(f"said {value} aloud") == "said *** aloud"
+
+
+def test_what_airflow_shows_is_named() -> None:
+    """A former name is told as exposed, by a masker that does not know it; an empty one and the present ones are not."""
+    extra = dict.fromkeys(EXTRA_FIELDS, "x") | dict.fromkeys(RENAMED_FIELDS, "x")
+    assert exposed_secrets(extra) == sorted(RENAMED_FIELDS)
+    assert exposed_secrets(dict.fromkeys(RENAMED_FIELDS, "")) == []
 
 
 # The inbox

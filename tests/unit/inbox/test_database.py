@@ -46,13 +46,28 @@ def test_text_that_is_no_url(url: str) -> None:
     assert "postgresql+psycopg://user:password@host/database" in _raised(url, InboxError)
 
 
+@pytest.mark.parametrize("rest", ["ss", "s/s", "s?s", "s#s", ":s", "ss:1/s"])
+def test_a_raw_at_sign_in_a_password(rest: str) -> None:
+    """What stands between a raw @ of a password and the host is not shown: the URL is refused, and how to write it is told."""
+    message = _raised(f"postgresql+psycopg://user:p@{rest}x3cret@host/inbox", InboxError)
+    assert "as %40" in message
+    assert "x3cret" not in message
+
+
+def test_an_at_sign_that_is_none_of_a_password(tmp_path: Path) -> None:
+    """The path of a SQLite file may hold one."""
+    InboxStore.open(f"sqlite:///{tmp_path / 'a@b.db'}").close()
+
+
 @pytest.mark.parametrize(
     ("url", "remedy"),
     [
         (f"oracle+oracledb://user:{QUOTED}@host/x", "SQLite, PostgreSQL or MySQL"),
         (f"nothing://user:{QUOTED}@host/x", "SQLite, PostgreSQL or MySQL"),
         (f"postgresql+nodriver://user:{QUOTED}@host/x", "driver"),
-        (f"mysql+mysqldb://user:{QUOTED}@host/x", "driver"),
+        (f"mysql+mysqldb://user:{QUOTED}@host/x", "pip install 'airflow-vod[mysql]'`, and begin"),
+        (f"mysql://user:{QUOTED}@host/x", "with mysql+pymysql://"),
+        (f"postgresql+pg8000://user:{QUOTED}@host/x", "pip install 'airflow-vod[postgres]'`, and begin"),
     ],
 )
 def test_database_that_cannot_be_used(url: str, remedy: str) -> None:

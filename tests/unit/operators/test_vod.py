@@ -72,6 +72,22 @@ def test_file_types(file_types: Any) -> None:
     assert run.xcom("urls", "file_ids") == ["2", "3"]
 
 
+@pytest.mark.parametrize("file_types", [["mp4", None], [7], [""], " ", (["mp4"],), {None}])
+def test_file_types_that_are_none(file_types: Any) -> None:
+    """What is no name of a file type is refused when the DAG is parsed, and not only when its task has run."""
+    with pytest.raises(VodSettingsError, match=r"file_types is .* must be a name such as mp4"):
+        VodFileUrlsOperator(task_id="urls", result=RESULT, file_types=file_types)
+
+
+def test_file_types_out_of_a_template() -> None:
+    """A template is not judged before it is rendered, and then as what is written down."""
+    run = urls(result=RESULT, file_types=["{{ 'mp4' }}"])
+    assert len(run.xcom("urls")) == 2
+    error = urls(result=RESULT, file_types=["{{ '' }}"]).error("urls")
+    assert isinstance(error, VodSettingsError)
+    assert "file_types is ['']" in str(error)
+
+
 def test_behind_a_sensor(vod: Vod) -> None:
     """The sensor's output goes in, and the list of URLs can be expanded over."""
     vod.publish_concat("Concat-1")
@@ -186,7 +202,7 @@ def test_an_xcom_that_is_not_there(name: str, kind: type[Exception]) -> None:
         ({"definitions": 30}, ["v.f30.mp4"]),
         ({"definitions": ["20", 10]}, ["v.f20.mp4", "cover.jpg", "sample.jpg"]),
         ({"kinds": "SampleSnapshot", "definitions": 10, "file_types": "jpg"}, ["sample.jpg"]),
-        ({"kinds": [], "definitions": (), "file_types": ""}, ["v.f20.mp4", "v.f30.mp4", "cover.jpg", "sample.jpg"]),
+        ({"kinds": [], "definitions": (), "file_types": None}, ["v.f20.mp4", "v.f30.mp4", "cover.jpg", "sample.jpg"]),
     ],
 )
 def test_selecting(arguments: dict[str, Any], names: list[str]) -> None:
@@ -204,6 +220,21 @@ def test_a_selection_that_meets_nothing() -> None:
         "Transcode, definition 20, type mp4; Transcode, definition 30, type mp4. "
         "Change what is selected, or omit it for all files."
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"kinds": [20]}, "kinds is [20], but must be a name such as Transcode"),
+        ({"kinds": " "}, "kinds is ' '"),
+        ({"definitions": [True]}, "definitions is [True], but must be an id such as 100020"),
+        ({"definitions": [None]}, "definitions is [None]"),
+    ],
+)
+def test_a_selection_that_cannot_be_one(arguments: dict[str, Any], words: str) -> None:
+    """What is no kind and no definition is refused when the DAG is parsed."""
+    with pytest.raises(VodSettingsError, match=re.escape(words)):
+        VodFileUrlsOperator(task_id="urls", result=RESULT, **arguments)
 
 
 def execute(**arguments: Any) -> list[str]:

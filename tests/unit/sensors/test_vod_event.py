@@ -15,6 +15,7 @@ from airflow.sdk.exceptions import AirflowSensorTimeout
 from airflow_vod.events.parse import parse_event
 from airflow_vod.exceptions import VodSettingsError
 from airflow_vod.inbox import Waiter
+from airflow_vod.sensors.vod import VodTaskSensor
 from airflow_vod.sensors.vod_event import VodEventSensor
 from airflow_vod.triggers import base as triggers
 from tests.airflow_fixtures import MODES, SENSOR_MARKS, Vod
@@ -178,7 +179,7 @@ def test_a_long_wait_says_so(
     [
         ({"match": {"file_id": "{{ none }}"}}, "match['file_id'] is 'None' after templating"),
         ({"match": {"fileid": "1"}}, "unknown name 'fileid'"),
-        ({"event_type": "newfileupload"}, "NewFileUpload"),
+        ({"event_type": "{{ 'newfileupload' }}"}, "NewFileUpload"),
         ({"since": "yesterday"}, "since is 'yesterday'"),
     ],
 )
@@ -188,3 +189,19 @@ def test_mistakes(vod: Vod, mode: dict[str, Any], arguments: dict[str, Any], wor
     assert isinstance(error, VodSettingsError)
     assert words in str(error)
     assert vod.emulator.calls.count("PullEvents") == 0
+
+
+@pytest.mark.parametrize("event_type", ["NewFileUpload ", "newfileupload", ["FileDeleted", None], [], 7])
+def test_a_wrong_event_type_shows_when_the_dag_is_parsed(event_type: Any) -> None:
+    """A type that no event has is refused before anything runs; a template is judged when it is rendered."""
+    with pytest.raises(VodSettingsError, match="event_type"):
+        VodEventSensor(task_id="wait", event_type=event_type)
+    VodEventSensor(task_id="wait", event_type="{{ params.event_type }}")
+    VodEventSensor(task_id="wait", event_type=["FileDeleted", "{{ params.event_type }}"])
+
+
+@pytest.mark.parametrize("event_type", ["ConcatComplete ", ["ConcatComplete", None]])
+def test_a_wrong_event_type_of_a_task(event_type: Any) -> None:
+    """The same for sensors that wait for a VOD task."""
+    with pytest.raises(VodSettingsError, match="event_type"):
+        VodTaskSensor(task_id="wait", vod_task_id="Concat-1", event_type=event_type)

@@ -163,3 +163,4 @@ def test_what_people_are_shown() -> None:
     """Of a URL only scheme, host and path are shown."""
     assert shown("https://user:pw@h:1/a/f.mp4?t=1&sign=s#x") == "https://h:1/a/f.mp4"
     assert shown("http://[") == "'http://['"
+    assert shown("http://h/\x1b[2J\u202ef.mp4") == "http://h/\\x1b[2J\\u202ef.mp4"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 
-from airflow_vod.exceptions import VodTransientError
+from airflow_vod.exceptions import VodInvalidRequestError, VodTransientError
 from airflow_vod.tencent import transport
 from airflow_vod.tencent.client import VodClient
 from airflow_vod.tencent.settings import VodSettings
@@ -80,3 +81,28 @@ def test_an_answer_without_end_is_cut_off(server: Server, client: VodClient, mon
     assert client.describe_events_state(tries=1) == 7
     assert client.describe_events_state(tries=1) == 7
     assert server.connections == 2  # the first was closed, the second kept
+
+
+@pytest.mark.parametrize("value", ["s3cret\nX: y", "s3cret\u200b", "\u4ee4\u724cs3cret", "s3cret\r\n"])
+def test_what_no_header_carries_is_a_typed_error(server: Server, value: str) -> None:
+    """Whatever slipped past every check is not sent, and the error shows nothing of it."""
+    transport_of_it = transport.Transport(VodSettings(), f"http://127.0.0.1:{server.server_port}/")
+    request = SimpleNamespace(header={"X-TC-Action": "PullEvents", "X-TC-Token": value}, data="{}")
+    with pytest.raises(VodInvalidRequestError, match="UnsendableHeader") as raised:
+        transport_of_it.send_request(request)
+    assert "s3cret" not in f"{raised.value} {raised.value!r}"
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__
+
+
+@pytest.mark.parametrize("failure", [RuntimeError("s3cret"), KeyError("s3cret"), AttributeError("s3cret")])
+def test_nothing_untyped_leaves(client: VodClient, failure: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even a fault of a library is one of our errors, without its text, and ends no wait."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise failure
+
+    monkeypatch.setattr("urllib3.PoolManager.urlopen", fail)
+    with pytest.raises(VodTransientError, match=type(failure).__name__) as raised:
+        client.describe_events_state(tries=1)
+    assert "s3cret" not in str(raised.value)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_vod.web.signature import Claim, claim_in, is_genuine, sign, without_claim
 
-KEY, NOW = "4bTq8ZsVxW2c", 1_800_000_000.0
+KEY, NOW = "4bTq8ZsVxW2c7Lm0", 1_800_000_000.0
 GOOD = Claim(sign(KEY, "1800000600"), "1800000600")
 
 
