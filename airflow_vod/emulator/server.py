@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     from airflow_vod.emulator.calls import Calls
     from airflow_vod.emulator.clock import Clock
     from airflow_vod.emulator.faults import Faults
-    from airflow_vod.emulator.options import EditFailure
+    from airflow_vod.emulator.options import TaskFailure
     from airflow_vod.emulator.push import Callback
     from airflow_vod.emulator.queue import QueueCounts
+    from airflow_vod.emulator.script import HeldAt
     from airflow_vod.emulator.serving import ServerThread
+    from airflow_vod.emulator.starts import Starts
 
 SECRET_ID = "AKIDexample"  # noqa: S105 - an example, valid only for this emulator
 SECRET_KEY = "example-secret-key-of-the-emulator"  # noqa: S105 - also an example
@@ -92,6 +94,11 @@ class Emulator:
     def calls(self) -> Calls:
         """The log of calls."""
         return self.api.calls
+
+    @property
+    def starts(self) -> Starts:
+        """The tasks that requests have started, also where the answer got lost; `starts.count` counts them."""
+        return self.api.starts
 
     @property
     def callbacks(self) -> list[Callback]:
@@ -160,13 +167,51 @@ class Emulator:
         """
         self.api.add_task(sub_app_id, vod_task_id, task_type, status, detail=detail, age=age, field=field)
 
-    def fail_edits(self, failure: EditFailure | None, sub_app_id: int = 0) -> None:
-        """Set how EditMedia tasks submitted from now on fail.
+    def fail_tasks(self, failure: TaskFailure | None, sub_app_id: int = 0) -> None:
+        """Set how tasks started from now on fail.
 
         :param failure: None lets them succeed.
         :param sub_app_id: of the application; 0 is the primary one.
         """
-        self.api.fail_edits(failure, sub_app_id)
+        self.api.with_application(sub_app_id, lambda app: setattr(app.runner.script, "failure", failure))
+
+    def fail_next_task(self, failure: TaskFailure, action: str | None = None, sub_app_id: int = 0) -> None:
+        """Let one of the next tasks fail; calls add up.
+
+        :param failure: how.
+        :param action: that starts the task; None for any. For a follow-up task its type, such as ``Procedure``.
+        :param sub_app_id: of the application; 0 is the primary one.
+        """
+        self.api.with_application(sub_app_id, lambda app: app.runner.script.fail_next(failure, action))
+
+    def hold_tasks(self, status: HeldAt | None, action: str | None = None, sub_app_id: int = 0) -> None:
+        """Set at which status tasks started from now on stay, until `finish_task` or `begin_task`.
+
+        :param status: ``WAITING`` or ``PROCESSING``; None lets them go on.
+        :param action: that starts the tasks; None for all. For follow-up tasks their type, such as ``Procedure``.
+        :param sub_app_id: of the application; 0 is the primary one.
+        :raises ValueError: when tasks cannot be held at this status.
+        """
+        self.api.with_application(sub_app_id, lambda app: app.runner.script.hold(status, action))
+
+    def begin_task(self, vod_task_id: str, sub_app_id: int = 0) -> None:
+        """Let a task that waits begin.
+
+        :param vod_task_id: of the task.
+        :param sub_app_id: of the application; 0 is the primary one.
+        :raises ValueError: when there is no such task that waits.
+        """
+        self.api.with_application(sub_app_id, lambda app: app.runner.begin(vod_task_id))
+
+    def finish_task(self, vod_task_id: str, failure: TaskFailure | None = None, sub_app_id: int = 0) -> None:
+        """End a task now, whether or not it has begun.
+
+        :param vod_task_id: of the task.
+        :param failure: how it fails; None for what was planned.
+        :param sub_app_id: of the application; 0 is the primary one.
+        :raises ValueError: when there is no such task, or it has ended.
+        """
+        self.api.with_application(sub_app_id, lambda app: app.runner.finish(vod_task_id, failure))
 
     def queue(self, sub_app_id: int = 0) -> QueueCounts:
         """:param sub_app_id: of the application; 0 is the primary one.
@@ -232,7 +277,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sign_key=given.sign_key,
         push_form=given.callback_form,
         push_signature=given.callback_signature,
-        edit_seconds=given.edit_seconds,
+        queue_seconds=given.queue_seconds,
+        task_seconds=given.task_seconds,
         rtt=given.rtt_ms / 1000,
     )
     emulator = Emulator(given.port, host=given.host, accounts={given.secret_id: given.secret_key}, options=options)
@@ -304,8 +350,9 @@ def _parser() -> argparse.ArgumentParser:
         help="place of the signature of callbacks",
     )
     parser.add_argument(
-        "--edit-seconds", type=float, default=defaults.edit_seconds, help="seconds that EditMedia tasks take"
+        "--queue-seconds", type=float, default=defaults.queue_seconds, help="seconds that tasks wait before they begin"
     )
+    parser.add_argument("--task-seconds", type=float, default=defaults.task_seconds, help="seconds that tasks take")
     return parser
 
 

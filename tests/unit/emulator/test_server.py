@@ -110,14 +110,14 @@ def test_the_airflow_connection_is_ready_made():
 
 def test_tasks_and_failures_can_be_set_from_python():
     """The methods of `Emulator` act on the API's state."""
-    from airflow_vod.emulator import EditFailure
+    from airflow_vod.emulator import TaskFailure
 
     splice = {"InputType": "File", "FileInfos": [{"FileId": "1"}]}
     with Emulator(clock=ManualClock()) as vod:
         wire = Wire(vod)
         vod.add_task("t", "Procedure", "PROCESSING", {"TaskId": "t"})
         assert wire.call("DescribeTaskDetail", TaskId="t").response["ProcedureTask"] == {"TaskId": "t"}
-        vod.fail_edits(EditFailure(err_code=40000))
+        vod.fail_tasks(TaskFailure(err_code=40000))
         task_id = wire.call("EditMedia", **splice).response["TaskId"]
         vod.clock.advance(2)
         assert wire.call("DescribeTaskDetail", TaskId=task_id).response["EditMediaTask"]["ErrCode"] == 40000
