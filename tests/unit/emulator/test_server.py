@@ -14,7 +14,7 @@ from http.client import HTTPException
 import pytest
 
 from airflow_vod.emulator import Emulator, EmulatorOptions, ManualClock
-from airflow_vod.emulator.server import main
+from airflow_vod.emulator.command import main
 
 from .helpers import Wire, read
 
@@ -126,7 +126,7 @@ def test_tasks_and_failures_can_be_set_from_python():
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_serves_until_it_is_told_to_end(number: signal.Signals):
     """It prints what to export, serves, and exits cleanly on a signal, even with a held pull."""
-    command = [sys.executable, "-m", "airflow_vod.emulator.server", "--port", "0", "--sub-app-id", "7", "--hold", "60"]
+    command = [sys.executable, "-m", "airflow_vod.emulator.command", "--port", "0", "--sub-app-id", "7", "--hold", "60"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
