@@ -144,17 +144,25 @@ def test_the_next_task_fails():
 
 
 def test_a_follow_up_task_fails_only_by_its_type():
-    """A failure of the next task does not hit the flow of the task before."""
+    """A failure of the next task waits for the next request, and does not hit the flow that a task is followed by."""
     vod = Local()
-    vod.api.application(0).runner.script.fail_next(TaskFailure(err_code_ext="InternalError"), "Procedure")
-    vod.call("EditMedia", **EDIT)
-    vod.clock.advance(2)
-    edit = vod.call("PullEvents")["EventSet"][0]["EditMediaCompleteEvent"]
-    vod.api.application(0).runner.script.fail_next(TaskFailure(), None)
-    vod.clock.advance(2)
-    detail = vod.call("DescribeTaskDetail", TaskId=edit["ProcedureTaskId"])["ProcedureTask"]
-    (part,) = detail["MediaProcessResultSet"]
-    assert (edit["ErrCode"], detail["ErrCode"], part["TranscodeTask"]["Status"]) == (0, 0, "FAIL")
+    script = vod.api.application(0).runner.script
+    parts = []
+    for action in (None, "Procedure"):
+        vod.call("EditMedia", **EDIT)
+        script.fail_next(TaskFailure(), action)
+        vod.clock.advance(4)
+        edit, procedure = (
+            next(v for k, v in each.items() if k.endswith("Event") and v) for each in vod.call("PullEvents")["EventSet"]
+        )
+        assert (edit["ErrCode"], procedure["ErrCode"]) == (0, 0)
+        parts.append(procedure["MediaProcessResultSet"][0]["TranscodeTask"]["Status"])
+        if action is None:
+            failed = vod.call("EditMedia", **EDIT)["TaskId"]
+            vod.clock.advance(2)
+            assert vod.call("DescribeTaskDetail", TaskId=failed)["EditMediaTask"]["ErrCode"] == 70000
+            vod.call("PullEvents")
+    assert parts == ["SUCCESS", "FAIL"]
 
 
 @pytest.mark.parametrize(
