@@ -63,7 +63,7 @@ def test_many_tasks(vod: Vod) -> None:
 def test_fetch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protected: bool) -> None:
     """What a splice made is copied byte for byte from a protected domain; without, or after, a valid signature it is not open."""
     key = "24FEQmTzro4V5u3D5epW" if protected else ""
-    options = EmulatorOptions(hold=0.2, edit_seconds=0.5, serve_media=True, playback_key=key)
+    options = EmulatorOptions(hold=0.2, task_seconds=0.5, serve_media=True, playback_key=key)
     monkeypatch.setenv(INBOX_OPTION, f"sqlite:///{tmp_path / 'vod_inbox.db'}")
     with Emulator(options=options) as emulator:
         connection = json.loads(emulator.airflow_connection(SUB_APP_ID))

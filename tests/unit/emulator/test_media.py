@@ -23,7 +23,7 @@ SIZE = 3_000_001
 @pytest.fixture
 def vod() -> Iterator[Emulator]:
     """An emulator without protection."""
-    with Emulator(options=EmulatorOptions(serve_media=True, edit_seconds=0.0)) as emulator:
+    with Emulator(options=EmulatorOptions(serve_media=True, task_seconds=0.0)) as emulator:
         yield emulator
 
 

@@ -33,7 +33,7 @@ SIZE = 3_000_001
 @pytest.fixture
 def vod_options() -> EmulatorOptions:
     """A domain with hotlink protection, and edits whose outputs can be downloaded."""
-    return EmulatorOptions(hold=0.2, edit_seconds=0.0, serve_media=True, playback_key=KEY)
+    return EmulatorOptions(hold=0.2, task_seconds=0.0, serve_media=True, playback_key=KEY)
 
 
 def add(vod: Vod, name: str = "f0.mp4", **more: Any) -> MediaFile:
