@@ -65,6 +65,10 @@ RENAMED_FIELDS = {"callback_sign_key": "callback_secret"}
 """Former names that the hook still takes. Airflow does not hide what stands under them."""
 
 
+def _modules(*names: str) -> list[dict[str, Any]]:
+    return [{"integration-name": _INTEGRATION, "python-modules": [f"airflow_vod.{name}" for name in names]}]
+
+
 def get_provider_info() -> dict[str, Any]:
     """Describe the provider in the form of Airflow's ``provider_info.schema.json``."""
     return {
@@ -78,39 +82,10 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["service"],
             }
         ],
-        "operators": [
-            {
-                "integration-name": _INTEGRATION,
-                "python-modules": [
-                    "airflow_vod.operators.media",
-                    "airflow_vod.operators.storage",
-                    "airflow_vod.operators.vod",
-                ],
-            }
-        ],
-        "sensors": [
-            {
-                "integration-name": _INTEGRATION,
-                "python-modules": [
-                    "airflow_vod.sensors.base",
-                    "airflow_vod.sensors.vod",
-                    "airflow_vod.sensors.vod_event",
-                ],
-            }
-        ],
-        "hooks": [
-            {"integration-name": _INTEGRATION, "python-modules": ["airflow_vod.hooks.server", "airflow_vod.hooks.vod"]}
-        ],
-        "triggers": [
-            {
-                "integration-name": _INTEGRATION,
-                "python-modules": [
-                    "airflow_vod.triggers.base",
-                    "airflow_vod.triggers.vod",
-                    "airflow_vod.triggers.vod_event",
-                ],
-            }
-        ],
+        "operators": _modules("operators.media", "operators.storage", "operators.vod"),
+        "sensors": _modules("sensors.base", "sensors.vod", "sensors.vod_event"),
+        "hooks": _modules("hooks.server", "hooks.vod"),
+        "triggers": _modules("triggers.base", "triggers.vod", "triggers.vod_event"),
         "extra-links": ["airflow_vod.links.vod.VodConsoleLink", "airflow_vod.links.vod.VodEventLink"],
         "queues": ["airflow_vod.queues.vod.VodMessageQueueProvider"],
         "connection-types": [_CONNECTION_TYPE],
