@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 JOBS ?= 3
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test test-scale test-ui bench chaos lint format lock clean
+.PHONY: help install demo test test-scale test-events test-ui bench chaos lint format lock clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -39,6 +39,9 @@ bench: install ## Measure speed and cost beside baselines; QUICK=1, ONLY="drain 
 
 chaos: install ## 20,000 events while everything fails now and then; SEED=… and EVENTS=… repeat or shorten it.
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(EVENTS),--events $(EVENTS))
+
+test-events: install ## 50,000 pairs of generated events: two that can be read differently never share a key; PAIRS=… for others.
+	VOD_TEST_EVENT_PAIRS=$(or $(PAIRS),50000) $(BIN)/pytest -n $(JOBS) tests/unit/events/test_identity.py
 
 test-ui: $(VENV)/.installed-ui ## The page "VOD events" in a real browser (Debian's chromium, or $$CHROMIUM).
 	$(BIN)/pytest tests/ui

@@ -11,6 +11,7 @@
     │       └── VodThrottledError         over a rate limit: later will work
     ├── EventParseError           a body that is not a VOD event
     ├── ResultError               a value that is not the result of a VOD task
+    ├── MediaError                a media file that cannot be fetched, or a URL that cannot be signed
     └── InboxError                the inbox
         ├── InboxSchemaError          its tables belong to another version of this package
         └── InboxUnavailableError     its database cannot be reached or is locked: later may work
@@ -99,6 +100,10 @@ class EventParseError(VodError, ValueError):
 
 class ResultError(VodError, ValueError):
     """The value is not the result of a VOD task, or lacks what is asked of it."""
+
+
+class MediaError(VodError):
+    """A media file cannot be fetched, or its URL cannot be signed; the message shows URLs without their query."""
 
 
 class InboxError(VodError):

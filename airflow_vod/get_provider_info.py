@@ -43,6 +43,14 @@ EXTRA_FIELDS: dict[str, dict[str, Any]] = {
         "Secret at the end of the callback URL, for applications without a SignKey: 16 to 128 letters, digits, - and _.",
         format="password",
     ),
+    "playback_secret": _text_field(
+        "Playback secret",
+        "Hotlink protection key of the playback domains, with which URLs are signed: 8 to 20 letters and digits.",
+        format="password",
+    ),
+    "playback_domains": _text_field(
+        "Playback domains", "Domains whose URLs are signed, separated by commas; empty for all."
+    ),
     "proxy": _text_field(
         "Proxy", "http://user:password@host:port, with special characters of the password as %XX.", format="password"
     ),
@@ -55,6 +63,10 @@ SECRET_FIELDS = frozenset(name for name, field in EXTRA_FIELDS.items() if field[
 
 RENAMED_FIELDS = {"callback_sign_key": "callback_secret"}
 """Former names that the hook still takes. Airflow does not hide what stands under them."""
+
+
+def _modules(*names: str) -> list[dict[str, Any]]:
+    return [{"integration-name": _INTEGRATION, "python-modules": [f"airflow_vod.{name}" for name in names]}]
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -70,30 +82,10 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["service"],
             }
         ],
-        "operators": [{"integration-name": _INTEGRATION, "python-modules": ["airflow_vod.operators.vod"]}],
-        "sensors": [
-            {
-                "integration-name": _INTEGRATION,
-                "python-modules": [
-                    "airflow_vod.sensors.base",
-                    "airflow_vod.sensors.vod",
-                    "airflow_vod.sensors.vod_event",
-                ],
-            }
-        ],
-        "hooks": [
-            {"integration-name": _INTEGRATION, "python-modules": ["airflow_vod.hooks.server", "airflow_vod.hooks.vod"]}
-        ],
-        "triggers": [
-            {
-                "integration-name": _INTEGRATION,
-                "python-modules": [
-                    "airflow_vod.triggers.base",
-                    "airflow_vod.triggers.vod",
-                    "airflow_vod.triggers.vod_event",
-                ],
-            }
-        ],
+        "operators": _modules("operators.media", "operators.storage", "operators.vod"),
+        "sensors": _modules("sensors.base", "sensors.vod", "sensors.vod_event"),
+        "hooks": _modules("hooks.server", "hooks.vod"),
+        "triggers": _modules("triggers.base", "triggers.vod", "triggers.vod_event"),
         "extra-links": ["airflow_vod.links.vod.VodConsoleLink", "airflow_vod.links.vod.VodEventLink"],
         "queues": ["airflow_vod.queues.vod.VodMessageQueueProvider"],
         "connection-types": [_CONNECTION_TYPE],

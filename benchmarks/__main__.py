@@ -23,6 +23,7 @@ FIGURES = {
     "calls": "API calls while N tasks wait, in the minutes before VOD is asked about them one by one",
     "idle": "What 10,000 waiting triggers cost",
     "events": "10,000 triggers that wait for what an event says, beside as many that wait for tasks",
+    "fetch": "Files from VOD to a folder, on this machine",
     "imports": "Imports, on top of airflow.sdk",
     "inbox": "The inbox as it grows",
 }

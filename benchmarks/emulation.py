@@ -22,7 +22,7 @@ class Emulation:
     """
 
     def __init__(self, **options: Any) -> None:
-        self._emulator = Emulator(options=EmulatorOptions(calls_kept=100_000, **options))
+        self._emulator = Emulator(options=EmulatorOptions(calls_kept=100_000, event_switches="ON", **options))
 
     def __enter__(self) -> Self:
         self._emulator.start()

@@ -71,7 +71,7 @@ def urls_of(vod_task_id: str) -> tuple[str, str]:
 @pytest.fixture
 def vod_options() -> EmulatorOptions:
     """Options of `vod`. Pulls are held for less than VOD's 5 s, so that nothing waits for the end of one."""
-    return EmulatorOptions(hold=0.2)
+    return EmulatorOptions(hold=0.2, event_switches="ON")
 
 
 @pytest.fixture

@@ -50,9 +50,12 @@ def main() -> int:
 
     :return: exit status: 0 if all checks passed, else 1.
     """
-    from airflow_vod.emulator import Emulator
+    from airflow_vod.emulator import Emulator, EmulatorOptions
 
-    with Emulator() as vod, tempfile.TemporaryDirectory(prefix="airflow-vod-demo-") as home:
+    with (
+        Emulator(options=EmulatorOptions(event_switches="ON")) as vod,
+        tempfile.TemporaryDirectory(prefix="airflow-vod-demo-") as home,
+    ):
         print(f"The emulator serves the VOD API at {vod.endpoint}; Airflow's home is {home}", flush=True)
         environment = _environment(vod, home)
         _call([sys.executable, "-m", "airflow", "db", "migrate"], environment)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_vod.emulator.admission import Admission, find_action
 from airflow_vod.emulator.application import Application
@@ -17,19 +18,32 @@ from airflow_vod.emulator.calls import Calls
 from airflow_vod.emulator.errors import ApiError
 from airflow_vod.emulator.exchange import Exchange
 from airflow_vod.emulator.faults import Faults
-from airflow_vod.emulator.parameters import read
+from airflow_vod.emulator.hotlink import Hotlink
+from airflow_vod.emulator.media import ACTION as MEDIA
+from airflow_vod.emulator.media import MediaLibrary
+from airflow_vod.emulator.parameters import read, read_raw
 from airflow_vod.emulator.push import posts_of
 from airflow_vod.emulator.schedule import Schedule
+from airflow_vod.emulator.sessions import Sessions
+from airflow_vod.emulator.starters import STARTERS
+from airflow_vod.emulator.starts import Starts
 from airflow_vod.emulator.tasks import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from airflow_vod.emulator.clock import Clock
-    from airflow_vod.emulator.options import EditFailure, EmulatorOptions
+    from airflow_vod.emulator.faults import Fault
+    from airflow_vod.emulator.media import MediaFile
+    from airflow_vod.emulator.options import EmulatorOptions
     from airflow_vod.emulator.push import Callback, Post
     from airflow_vod.emulator.queue import QueueCounts
     from airflow_vod.emulator.request import Answer, Request
+
+
+T = TypeVar("T")
+_BEFORE_THE_SERVICE = ("AuthFailure", "RequestLimitExceeded", "UnauthorizedOperation")
+"""Refusals of the gateway: the service has never seen the request."""
 
 
 class VodApi:
@@ -52,13 +66,20 @@ class VodApi:
         self.schedule = Schedule(clock)
         self.faults = Faults()
         self.calls = Calls(options.calls_kept)
+        self.starts = Starts(options.calls_kept)
+        """The log of started tasks."""
         self.callbacks: deque[Callback] = deque(maxlen=options.calls_kept)
         """Outcomes of callbacks, oldest first."""
         self.on_post: Callable[[Post], None] = lambda post: None
         """Sends a callback; does nothing while no server is running."""
+        self.media = MediaLibrary()
+        """The media files of all applications; accessed under the lock, by `add_media` and `request_media`."""
+        self._media_requests: deque[tuple[str, str]] = deque(maxlen=options.calls_kept)
+        self._hotlink = Hotlink(options.playback_key, self.wall_clock)
         self._admission = Admission(accounts, options)
         self._sub_app_ids = None if sub_app_ids is None else frozenset(sub_app_ids)
         self._applications: dict[int, Application] = {}
+        self._sessions = Sessions(self.schedule)
         self._changed = threading.Condition(threading.RLock())
 
     def handle(self, request: Request, reply: Callable[[Answer], None]) -> Exchange:
@@ -75,6 +96,7 @@ class VodApi:
                 request, reply, fault=fault, schedule=self.schedule, calls=self.calls, options=self.options
             )
             exchange.begin(self._carry_out)
+            self._use_session_of_refused(exchange)
             self._changed.notify_all()
             return exchange
 
@@ -117,17 +139,19 @@ class VodApi:
             self.schedule.run()
             self._changed.notify_all()
 
-    def publish(self, event: Mapping[str, Any], sub_app_id: int) -> None:
-        """Publish an event in an application.
+    def publish(self, event: Mapping[str, Any], sub_app_id: int) -> str | None:
+        """Publish an event in an application, unless its switch is OFF.
 
         :param event: as an item of ``EventSet``, without handle.
         :param sub_app_id: 0 for the primary application.
+        :return: the switch that kept it from being published; None if it was published.
         :raises ValueError: when the application does not exist.
         """
         with self._changed:
             self.schedule.run()
-            self.application(sub_app_id).publish(event)
+            switch = self.application(sub_app_id).publish(event)
             self._changed.notify_all()
+            return switch
 
     def add_task(self, sub_app_id: int, vod_task_id: str, task_type: str, status: str, **rest: Any) -> None:
         """Register a task for DescribeTaskDetail.
@@ -147,14 +171,50 @@ class VodApi:
             task = Task(vod_task_id, task_type, status, created_at, began_at=began_at, finished_at=finished_at, **rest)
             self.application(sub_app_id).tasks.add(task)
 
-    def fail_edits(self, failure: EditFailure | None, sub_app_id: int) -> None:
-        """Set how EditMedia tasks submitted from now on fail.
+    def add_media(self, name: str, sub_app_id: int, **rest: Any) -> MediaFile:
+        """Add a media file.
 
-        :param failure: None lets them succeed.
+        :param name: the last part of its URL's path.
         :param sub_app_id: 0 for the primary application.
+        :param rest: other arguments of `MediaLibrary.add`.
+        :return: the file.
         """
         with self._changed:
-            self.application(sub_app_id).edit_failure = failure
+            return self.media.add(name, sub_app_id=sub_app_id, created_at=self.schedule.now(), **rest)
+
+    def request_media(self, path: str, query: str, client: str) -> tuple[MediaFile | None, str, Fault | None]:
+        """Look up a media file for a request.
+
+        :param path: of the URL.
+        :param query: of the URL.
+        :param client: the client's address.
+        :return: the file, if there is one; why the request is refused, or nothing; the fault that hits it, if any.
+        """
+        with self._changed:
+            fault = self.faults.take(MEDIA, self.schedule.now())
+            objection = self._hotlink.objection(path, query, client)
+            self._media_requests.append((path, objection))
+            self._changed.notify_all()
+            return self.media.at(path), objection, fault
+
+    def media_requests(self) -> list[tuple[str, str]]:
+        """:return: path, and why it was refused, of the newest requests for media files, oldest first."""
+        with self._changed:
+            return list(self._media_requests)
+
+    def with_application(self, sub_app_id: int, run: Callable[[Application], T]) -> T:
+        """Do something to an application, under the lock.
+
+        :param sub_app_id: 0 for the primary application.
+        :param run: gets the application.
+        :return: what it returns.
+        :raises ValueError: when the application does not exist.
+        """
+        with self._changed:
+            self.schedule.run()
+            result = run(self.application(sub_app_id))
+            self._changed.notify_all()
+            return result
 
     def counts(self, sub_app_id: int) -> QueueCounts:
         """:return: the counts of one application's queue."""
@@ -184,7 +244,16 @@ class VodApi:
         if self._sub_app_ids is not None and sub_app_id not in self._sub_app_ids:
             raise ValueError(f"no application {sub_app_id!r}; existing ones: {sorted(self._sub_app_ids)}")
         if sub_app_id not in self._applications:
-            self._applications[sub_app_id] = Application(sub_app_id, self.schedule, self.options, self._push)
+            shared = self._sessions if self.options.session_scope == "account" else None
+            self._applications[sub_app_id] = Application(
+                sub_app_id,
+                self.schedule,
+                self.options,
+                self._push,
+                starts=self.starts,
+                sessions=shared,
+                media=self.media,
+            )
         return self._applications[sub_app_id]
 
     def note_callback(self, callback: Callback) -> None:
@@ -218,6 +287,18 @@ class VodApi:
         except ValueError:
             listed = "InvalidParameterValue.SubAppId" if lists_error else "FailedOperation.InvalidVodUser"
             raise ApiError(self.options.unknown_sub_app or listed, f"The SubAppId {sub_app_id} is not valid.") from None
+
+    def _use_session_of_refused(self, exchange: Exchange) -> None:
+        """Use up the SessionId of a call that the service has refused, if it does that."""
+        starter = STARTERS.get(exchange.request.action)
+        if starter is None or not self.options.refusal_uses_session or not exchange.refused:
+            return
+        if exchange.refused.startswith(_BEFORE_THE_SERVICE):
+            return
+        with suppress(ApiError, TypeError, ValueError):  # a call without parameters that can be read has no SessionId
+            given = read_raw(exchange.request)
+            app = self.application(int(given.get("SubAppId") or 0))
+            app.use_session(starter, str(given.get("SessionId") or ""))
 
     def _push(self, application: Application, event: Mapping[str, Any]) -> None:
         for post in posts_of(event, application.sub_app_id, application.config, self.options, self.wall_clock()):

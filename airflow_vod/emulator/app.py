@@ -1,4 +1,5 @@
-"""The emulator's HTTP interface: the VOD API at ``/``, and a control API below ``/_emulator`` (see `control`).
+"""The emulator's HTTP interface: the VOD API at ``/``, media files below ``/media`` (see `playback`), and a control API below
+``/_emulator`` (see `control`).
 
 Invariant: no handler blocks the event loop, and none outlives its connection.
 """
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from airflow_vod.emulator.api import VodApi
     from airflow_vod.emulator.exchange import Exchange
+    from airflow_vod.emulator.playback import MediaEndpoint
 
     Scope = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -32,19 +34,25 @@ MAX_BODY = 10 * 1024 * 1024
 """Bytes (Tencent Cloud API 3.0: a signed POST is limited to 10 MB)."""
 
 
-def create_app(api: VodApi, endpoint: ApiEndpoint) -> Starlette:
+def create_app(api: VodApi, endpoint: ApiEndpoint, media: MediaEndpoint) -> Starlette:
     """Build the application.
 
     :param api: the state.
     :param endpoint: serves the VOD API.
+    :param media: serves media files.
     :return: all routes of the emulator.
     """
     control = Control(api)
     return Starlette(
         routes=[
             Route("/", endpoint, methods=["GET", "POST"]),
+            Route("/media/{path:path}", media, methods=["GET", "HEAD"]),
             Route("/_emulator/publish", control.publish, methods=["POST"]),
             Route("/_emulator/tasks", control.tasks, methods=["POST"]),
+            Route("/_emulator/tasks/hold", control.hold_tasks, methods=["POST"]),
+            Route("/_emulator/tasks/fail", control.fail_task, methods=["POST"]),
+            Route("/_emulator/tasks/finish", control.finish_task, methods=["POST"]),
+            Route("/_emulator/starts", control.starts, methods=["GET"]),
             Route("/_emulator/faults", control.add_faults, methods=["POST"]),
             Route("/_emulator/faults", control.show_faults, methods=["GET"]),
             Route("/_emulator/faults", control.clear_faults, methods=["DELETE"]),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from airflow_vod.emulator.content import to_json
+from airflow_vod.emulator.legacy import legacy_form
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,13 +24,6 @@ if TYPE_CHECKING:
 
 SIGNATURE_TTL = 600
 """Seconds that a signature is valid (the documented default)."""
-_LEGACY_NAMES = {
-    "TaskId": "vodTaskId",
-    "PlayInfoSet": "playSet",
-    "ImageSpriteUrlSet": "imageSpriteUrl",
-    "SnapshotInfoSet": "picInfo",
-    "FileInfoSet": "fileInfo",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +62,13 @@ def posts_of(
     :param config: of the application; without a URL there are no callbacks.
     :param options: format and signature.
     :param now: Unix seconds.
-    :return: one request per format.
+    :return: one request per format that has such an event.
     """
     if not config.notification_url:
         return []
     v3 = {name: value for name, value in event.items() if name != "EventHandle" and value is not None}
-    bodies = {"v3": [v3], "v2": [legacy_form(v3)], "both": [v3, legacy_form(v3)]}[options.push_form]
-    return [_post(body, sub_app_id, config, options, now) for body in bodies]
+    bodies = [v3 if options.push_form != "v2" else None, legacy_form(v3) if options.push_form != "v3" else None]
+    return [_post(body, sub_app_id, config, options, now) for body in bodies if body is not None]
 
 
 def _post(body: dict[str, Any], sub_app_id: int, config: EventConfig, options: EmulatorOptions, now: float) -> Post:
@@ -89,22 +83,3 @@ def _post(body: dict[str, Any], sub_app_id: int, config: EventConfig, options: E
         else:
             headers |= {"Sign": sign, "T": str(expires_at)}
     return Post(sub_app_id, url, headers, to_json(body))
-
-
-def legacy_form(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert an event to the legacy format 2.0.
-
-    :param event: in format 3.0.
-    :return: the same event in format 2.0.
-    """
-    payload = next((value for value in event.values() if isinstance(value, dict)), {})
-    return {"version": "4.0", "eventType": event.get("EventType"), "data": _legacy(payload)}
-
-
-def _legacy(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_legacy(each) for each in value]
-    if not isinstance(value, dict):
-        return value
-    names = {**_LEGACY_NAMES, "ErrCode": "errCode" if "Status" in value else "status"}
-    return {names.get(name, name[:1].lower() + name[1:]): _legacy(each) for name, each in value.items()}

@@ -1,6 +1,8 @@
 """The canonical content of an event and its key.
 
-Invariant: the same content has the same key, whichever source delivered it and however often. Everything returned here is
+Invariant: the same content has the same key, whichever source delivered it and however often. The key drops nothing but what
+:func:`meaningful` drops, and whoever reads an event reads what that function leaves, so two events that can be read
+differently have two keys. What cannot be read as an event has keys of its own. Everything returned here is
 plain JSON that any database and any Airflow version can store: no null, NaN, NUL character or lone surrogate, no integer
 over 64 bits, and for events no nesting deeper than :data:`MAX_DEPTH`.
 """
@@ -23,17 +25,41 @@ MAX_DEPTH = 64
 _NOT_CONTENT = frozenset({"EventHandle", "Sign", "T"})
 """What differs between two deliveries of one event: the event handle, and a callback's signature with its expiry."""
 
+_NOTHING: tuple[Any, ...] = ("", [], {}, None)
 _UNSAFE = re.compile(r"[\x00\ud800-\udfff]")
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
-def key_of(content: Any) -> str:
+def key_of(content: Mapping[str, Any]) -> str:
     """Compute the key of an event.
 
-    :param content: plain JSON, as `clean` or `storable` returns it.
+    :param content: plain JSON, as `clean` returns it.
     :return: SHA-256 of the canonical content, 64 hexadecimal digits.
     """
-    return hashlib.sha256(_canonical(_pruned(content)).encode("ascii")).hexdigest()
+    return hashlib.sha256(_canonical(meaningful(content)).encode("ascii")).hexdigest()
+
+
+def key_of_unreadable(body: Any) -> str:
+    """Compute the key of a body that is not an event; no event has the same.
+
+    :param body: plain JSON, as `storable` returns it.
+    :return: SHA-256 of the canonical body with a mark, 64 hexadecimal digits.
+    """
+    return hashlib.sha256(b"not an event:" + _canonical(meaningful(body)).encode("ascii")).hexdigest()
+
+
+def meaningful(value: Any) -> Any:
+    """Drop the fields that say nothing: VOD sends "", [], {} and null for "nothing", differently by source and year.
+
+    An item of a list is never dropped, however empty: its place tells of an output of which nothing is known.
+
+    :param value: plain JSON, as `clean` returns it.
+    """
+    if isinstance(value, dict):
+        return {name: kept for name, item in value.items() if (kept := meaningful(item)) not in _NOTHING}
+    if isinstance(value, list):
+        return [meaningful(item) for item in value]
+    return value
 
 
 def load(body: Any) -> Any:
@@ -51,7 +77,7 @@ def load(body: Any) -> Any:
 
 
 def clean(value: Any) -> Any:
-    """Copy a value as plain JSON.
+    """Copy a value as plain JSON; fields that are null are dropped, and an item of a list that is null becomes ``{}``.
 
     :raises EventParseError: it is not JSON, or is nested deeper than `MAX_DEPTH`.
     """
@@ -98,7 +124,7 @@ def _clean(value: Any, depth: int, *, strict: bool) -> Any:
             if item is not None and (kept := _clean(item, depth - 1, strict=strict)) is not None
         }
     if isinstance(value, (list, tuple)) and depth:
-        return [item for each in value if (item := _clean(each, depth - 1, strict=strict)) is not None]
+        return [{} if (item := _clean(each, depth - 1, strict=strict)) is None else item for each in value]
     if strict:
         raise EventParseError(f"A VOD event is JSON of at most {MAX_DEPTH} levels; {type(value).__name__} is not.")
     return f"<{type(value).__name__}>"
@@ -115,14 +141,5 @@ def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _without_nulls(item) for name, item in value.items() if item is not None}
     if isinstance(value, list):
-        return [_without_nulls(item) for item in value if item is not None]
-    return value
-
-
-def _pruned(value: Any) -> Any:
-    """Drop empty values: VOD sends "", [], {} and null for "nothing", differently by source and year."""
-    if isinstance(value, dict):
-        return {name: kept for name, item in value.items() if (kept := _pruned(item)) or isinstance(kept, (int, float))}
-    if isinstance(value, list):
-        return [kept for item in value if (kept := _pruned(item)) or isinstance(kept, (int, float))]
+        return [{} if item is None else _without_nulls(item) for item in value]
     return value

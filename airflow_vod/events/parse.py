@@ -13,13 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_vod.events.key import clean, content_of, key_of, load, storable
+from airflow_vod.events.errors import is_unfinished
+from airflow_vod.events.identity import identity_of
+from airflow_vod.events.key import clean, content_of, key_of, key_of_unreadable, load, meaningful, storable
 from airflow_vod.events.legacy import payload_of_legacy
-from airflow_vod.events.types import EVENT_TYPES, type_of_detail, values_at
+from airflow_vod.events.types import EVENT_TYPES, UNKNOWN, type_of_detail, type_of_field, values_at
 from airflow_vod.exceptions import EventParseError
-
-UNFINISHED = frozenset({"PROCESSING", "WAITING"})
-"""The values of ``Status`` while a VOD task has not ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +43,12 @@ class VodEvent:
     raw: Mapping[str, Any]
 
     @property
+    def content(self) -> dict[str, Any]:
+        """The payload without the fields that say nothing: what the key covers, and what readers read."""
+        meaning: dict[str, Any] = meaningful(self.payload)
+        return meaning
+
+    @property
     def finished(self) -> bool:
         """Whether this event says that its VOD task has ended."""
         row = EVENT_TYPES.get(self.event_type)
@@ -55,7 +60,7 @@ class VodEvent:
 class UnparsedEvent:
     """A delivered body that could not be parsed as an event; kept so that it is not lost.
 
-    :param key: SHA-256 of the content, so that a redelivery is recognised.
+    :param key: SHA-256 of the content, so that a redelivery is recognised; never that of an event.
     :param raw: the body as JSON, or as text if it is not JSON.
     :param error: why it could not be parsed.
     :param event_type: the type that it names; None if it names none.
@@ -79,20 +84,22 @@ def parse_event(body: Mapping[str, Any] | str | bytes) -> VodEvent:
         raise EventParseError(f"A VOD event is a JSON object; this is a {type(delivered).__name__}.")
     raw = content_of(delivered)
     if "EventType" not in raw and "eventType" in raw:
-        event_type = _identifier(raw, "eventType")
+        event_type = _identifier(meaningful(raw), "eventType")
         payload = payload_of_legacy(event_type, raw.get("data"))
     else:
-        event_type = _identifier(raw, "EventType")
-        payload = _payload(event_type, raw)
+        event_type, payload = _payload(raw)
     if event_type is None:
         raise EventParseError("A VOD event names its EventType; this one does not.")
     payload = _with_ids_as_strings(payload)
+    content = meaningful(payload)
+    row = EVENT_TYPES.get(event_type, UNKNOWN)
+    file_id = _file_id(content)
     return VodEvent(
-        key=key_of({"EventType": event_type, _field(event_type): payload}),
+        key=key_of(identity_of(event_type, row, content, file_id)),
         event_type=event_type,
-        vod_task_id=_identifier(payload, "TaskId"),
-        file_id=_file_id(payload),
-        status=_identifier(payload, "Status"),
+        vod_task_id=_identifier(content, "TaskId"),
+        file_id=file_id,
+        status=_identifier(content, "Status"),
         payload=payload,
         raw=raw,
     )
@@ -113,7 +120,7 @@ def read_event(body: Any) -> VodEvent | UnparsedEvent:
         raw = content_of(raw)
         named = raw.get("EventType", raw.get("eventType"))
         event_type = named if isinstance(named, str) and is_identifier(named) else None
-    return UnparsedEvent(key=key_of(raw), raw=raw, error=reason, event_type=event_type)
+    return UnparsedEvent(key=key_of_unreadable(raw), raw=raw, error=reason, event_type=event_type)
 
 
 def event_of_detail(detail: Mapping[str, Any], vod_task_id: str) -> VodEvent | None:
@@ -145,14 +152,6 @@ def event_of_detail(detail: Mapping[str, Any], vod_task_id: str) -> VodEvent | N
         task["Status"] = status
     row = type_of_detail(name)
     return parse_event({"EventType": row.name, row.field: task})
-
-
-def is_unfinished(status: Any) -> bool:
-    """Whether this ``Status`` means that a VOD task is still running.
-
-    :param status: the value of ``Status``; None for a type that has none, whose events are sent only at the end.
-    """
-    return isinstance(status, str) and status.upper() in UNFINISHED
 
 
 def is_identifier(text: str) -> bool:
@@ -189,21 +188,24 @@ def _file_id(payload: dict[str, Any]) -> str | None:
     return None
 
 
-def _field(event_type: str) -> str:
-    row = EVENT_TYPES.get(event_type)
-    return row.field if row else f"{event_type}Event"
+def _payload(raw: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
+    """Find the type, and the payload under the table's name, under the variants in VOD's own samples, or as the only object.
 
-
-def _payload(event_type: str | None, raw: dict[str, Any]) -> dict[str, Any]:
-    """Find the payload under the table's name, under the variants in VOD's own samples, or as the only object."""
-    objects = {name: value for name, value in raw.items() if isinstance(value, dict) and value}
-    field = _field(event_type or "")
-    for name in (field, field.removesuffix("Event"), event_type):
-        if name in objects:
-            return objects[name]
-    if len(objects) != 1:
+    One of VOD's samples names no type at all; there the field tells it.
+    """
+    said = meaningful(raw)
+    event_type = _identifier(said, "EventType")
+    objects = [name for name, value in said.items() if isinstance(value, dict)]
+    row = EVENT_TYPES.get(event_type or "")
+    field = row.field if row else f"{event_type}Event"
+    name = next((name for name in (field, field.removesuffix("Event"), event_type) if name in objects), None)
+    if name is None and len(objects) == 1:
+        name = objects[0]
+        told = type_of_field(name)
+        event_type = event_type or (told.name if told else None)
+    if name is None:
         raise EventParseError(f"A VOD event holds one object with its content; this one holds {len(objects)}.")
-    return next(iter(objects.values()))
+    return event_type, raw[name]
 
 
 def _with_ids_as_strings(value: Any, name: str = "") -> Any:

@@ -9,20 +9,23 @@ Where each event type keeps its outcome, errors and files is listed in the table
 from __future__ import annotations
 
 import json
-import re
 import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from functools import cache
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pydantic import BeforeValidator, StrictInt, StrictStr, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from airflow_vod.events.parse import VodEvent, is_unfinished
+from airflow_vod.events.errors import SUCCESSFUL, Failure, is_unfinished, text_of
+from airflow_vod.events.outputs import Found, Output, outputs_of, task_failure_of, worst_suggestion
 from airflow_vod.events.types import EVENT_TYPES, UNKNOWN, EventType, values_at
 from airflow_vod.exceptions import ResultError
+
+if TYPE_CHECKING:
+    from airflow_vod.events.parse import VodEvent
 
 
 class Outcome(StrEnum):
@@ -43,6 +46,9 @@ def _plain_json(value: Any) -> Any:
         raise PydanticCustomError("plain_json", "Input should be plain JSON") from None
 
 
+PlainJson = Annotated[Mapping[str, Any], BeforeValidator(_plain_json)]
+
+
 @dataclass(frozen=True, slots=True)
 class ResultFile:
     """A file that the task made, or a placeholder for one that it failed to make.
@@ -53,6 +59,11 @@ class ResultFile:
     :param error_code: 0 for a good file; else VOD's code, a number or a word; None if VOD sent none.
     :param message: VOD's error message; None if there is none.
     :param definition: the id of the template that the file was made with; None if VOD names none.
+    :param kind: the sub-task that made the file, in VOD's words, such as ``Transcode`` or ``CoverBySnapshot``.
+    :param name: the name that the media file has in VOD; None if it has none of its own.
+    :param metadata: what VOD says of the file, and only that: ``duration`` in seconds, ``size`` in bytes, ``width`` and
+        ``height`` in pixels, ``bitrate`` in bit/s, ``md5``; of a part of a longer file, ``start_time_offset`` and
+        ``end_time_offset`` in seconds; of a snapshot, ``time_offset`` in seconds.
     """
 
     file_id: StrictStr | None = None
@@ -61,13 +72,47 @@ class ResultFile:
     error_code: StrictInt | StrictStr | None = 0
     message: StrictStr | None = None
     definition: StrictInt | None = None
+    kind: StrictStr | None = None
+    name: StrictStr | None = None
+    metadata: PlainJson = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the form that goes into XCom.
 
         :return: the fields of this class by name, JSON primitives only.
         """
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        return {**_fields(self), "metadata": dict(self.metadata)}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a review, an analysis or a recognition reports instead of a file.
+
+    :param kind: the sub-task, in VOD's words, such as ``Porn``, ``Porn.Asr`` or ``Tag``.
+    :param definition: the id of the template that it was given; None if VOD names none.
+    :param suggestion: of a review: ``block``, ``review`` or ``pass``; None of anything else.
+    :param label: of a review: why it suggests so; None if VOD names nothing.
+    :param error_code: 0 if the sub-task succeeded; else as in `ResultFile`.
+    :param message: VOD's error message; None if there is none.
+    """
+
+    kind: StrictStr | None = None
+    definition: StrictInt | None = None
+    suggestion: StrictStr | None = None
+    label: StrictStr | None = None
+    error_code: StrictInt | StrictStr | None = 0
+    message: StrictStr | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the form that goes into XCom.
+
+        :return: the fields of this class by name, JSON primitives only.
+        """
+        return _fields(self)
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {each.name: getattr(value, each.name) for each in fields(value)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +132,9 @@ class TaskResult:
     :param session_id: the ``SessionId`` given when the task was submitted.
     :param session_context: the ``SessionContext`` given when the task was submitted.
     :param follow_up_task_ids: VOD tasks that this one started (a procedure on the file made, a review).
+    :param findings: of reviews, analyses and recognitions; what they found in full is in `outputs`.
+    :param suggestion: the strictest suggestion of all reviews: ``block``, ``review`` or ``pass``; None if nothing was
+        reviewed.
     """
 
     vod_task_id: StrictStr | None
@@ -97,34 +145,39 @@ class TaskResult:
     message: StrictStr | None = None
     status: StrictStr | None = None
     file_id: StrictStr | None = None
-    outputs: Annotated[Mapping[str, Any], BeforeValidator(_plain_json)] = field(default_factory=dict)
+    outputs: PlainJson = field(default_factory=dict)
     session_id: StrictStr | None = None
     session_context: StrictStr | None = None
     follow_up_task_ids: tuple[StrictStr, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    suggestion: StrictStr | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the form that goes into XCom: JSON primitives under stable keys.
 
         ``vod_task_id``, ``event_type``, ``error_code``, ``message``, ``status``, ``file_id``, ``outputs``,
-        ``session_id`` and ``session_context`` are the fields of this class. ``outcome`` is ``succeeded``,
+        ``session_id``, ``session_context`` and ``suggestion`` are the fields of this class. ``outcome`` is ``succeeded``,
         ``partly_failed`` or ``failed``. ``files`` is a list of objects with the keys ``file_id``, ``url``, ``type``,
-        ``error_code``, ``message`` and ``definition`` (see :class:`ResultFile`). ``follow_up_task_ids`` is a list.
+        ``error_code``, ``message``, ``definition``, ``kind``, ``name`` and ``metadata`` (see :class:`ResultFile`).
+        ``findings`` is a list of objects with the keys ``kind``, ``definition``, ``suggestion``, ``label``, ``error_code``
+        and ``message`` (see :class:`Finding`). ``follow_up_task_ids`` is a list.
 
         :return: a new dictionary with all of these keys, always.
         """
         return {
-            **{f.name: getattr(self, f.name) for f in fields(self)},
+            **_fields(self),
             "outcome": self.outcome.value,
             "files": [file.to_dict() for file in self.files],
             "outputs": dict(self.outputs),
             "follow_up_task_ids": list(self.follow_up_task_ids),
+            "findings": [finding.to_dict() for finding in self.findings],
         }
 
     @classmethod
     def from_dict(cls, value: Any) -> TaskResult:
         """Read the form that :meth:`to_dict` returns, as it comes out of XCom.
 
-        Unknown keys are ignored, so that results of a newer version can be read.
+        Unknown keys are ignored and most known ones may be missing, so that results of other versions can be read.
 
         :param value: the dictionary; ``event_type``, ``outcome`` and ``files`` are required.
         :return: the result.
@@ -172,21 +225,24 @@ def result_of(event: VodEvent) -> TaskResult:
     :return: the result; any parsed event of that kind has one, whatever is missing or malformed in its content.
     :raises ResultError: the event does not end a task, for example because its status is PROCESSING.
     """
-    payload, row = event.payload, _row_of_end(event)
-    outcome, (code, message), files = _judge(event, row)
+    payload, row = event.content, _row_of_end(event)
+    judgement = _judge(event, row)
+    code, message = judgement.failure or (0, text_of(payload.get("Message")))
     return TaskResult(
         vod_task_id=event.vod_task_id,
         event_type=event.event_type,
-        outcome=outcome,
-        files=files,
+        outcome=judgement.outcome,
+        files=tuple(_result_file(file) for file in judgement.files),
         error_code=code,
         message=message,
         status=event.status,
         file_id=event.file_id,
-        outputs={name: payload[name] for name in row.outputs if payload.get(name) not in (None, "", [], {})},
-        session_id=_text(payload.get("SessionId")),
-        session_context=_text(payload.get("SessionContext")),
+        outputs={name: payload[name] for name in row.outputs if name in payload},
+        session_id=text_of(payload.get("SessionId")),
+        session_context=text_of(payload.get("SessionContext")),
         follow_up_task_ids=tuple(_follow_ups(payload)),
+        findings=tuple(_finding(found) for found in judgement.findings),
+        suggestion=worst_suggestion(judgement.findings),
     )
 
 
@@ -197,7 +253,7 @@ def outcome_of(event: VodEvent) -> Outcome:
     :return: as in the result.
     :raises ResultError: as `result_of`.
     """
-    return _judge(event, _row_of_end(event))[0]
+    return _judge(event, _row_of_end(event)).outcome
 
 
 def _row_of_end(event: VodEvent) -> EventType:
@@ -211,138 +267,65 @@ def _row_of_end(event: VodEvent) -> EventType:
     )
 
 
-_Error = tuple[int | str | None, str | None]
+class _Judgement(NamedTuple):
+    outcome: Outcome
+    failure: Failure | None
+    files: list[Output]
+    findings: list[Found]
 
 
-def _judge(event: VodEvent, row: EventType) -> tuple[Outcome, _Error, tuple[ResultFile, ...]]:
+def _judge(event: VodEvent, row: EventType) -> _Judgement:
     """Combine the outcome of the payload with those of its parts."""
-    payload = event.payload
-    error = _verdict(payload, row) or _error(payload)
-    if row.parts:
-        made = [_files_of_part(part, files, row) for path, files in row.parts for part in values_at(payload, path)]
-    else:
-        made = [[file] for file in _files(payload, row.files, error)]
-    files = tuple(file for group in made for file in group)
-    failures = [file for file in files if file.error_code != 0]
-    good = sum(all(file.error_code == 0 for file in group) for group in made)
-    if error is None and failures:
-        first = failures[0]
-        reason = first.message or f"error {first.error_code}"
-        error = first.error_code, f"{len(made) - good} of {len(made)} outputs failed; the first: {reason}"
-    elif error is None and row.proof_in_parts and not made:
-        error = None, "VOD reported the end of the task without naming any output."
-    if error is None:
-        return Outcome.SUCCEEDED, (0, _text(payload.get("Message"))), files
-    partly = good and str(event.status).upper() not in _FAILED
-    return Outcome.PARTLY_FAILED if partly else Outcome.FAILED, error, files
+    payload = event.content
+    failure = task_failure_of(payload, row)
+    made, findings = outputs_of(payload, row, event.event_type, failure)
+    files = [file for group in made for file in group]
+    everything: list[Output | Found] = [*files, *findings]
+    failed = [each for each in everything if each.failure]
+    bad_groups = sum(any(file.failure for file in group) for group in made)
+    bad_findings = sum(found.failure is not None for found in findings)
+    if failure is None and failed:
+        counts = [_count(bad_groups, len(made), "outputs"), _count(bad_findings, len(findings), "reviews and analyses")]
+        text = f"{' and '.join(filter(None, counts))}; the first: {_name(failed[0])}"
+        failure = Failure(failed[0].failure.code if failed[0].failure else None, text)
+    elif failure is None and row.proof_in_parts and not made:
+        failure = Failure(None, "VOD reported the end of the task without naming any output.")
+    if failure is None:
+        return _Judgement(Outcome.SUCCEEDED, None, files, findings)
+    good = len(made) + len(findings) - bad_groups - bad_findings
+    partly = good and str(event.status or "FINISH").upper() in SUCCESSFUL
+    return _Judgement(Outcome.PARTLY_FAILED if partly else Outcome.FAILED, failure, files, findings)
 
 
-_MEANINGS: dict[int | str, str] = {
-    40000: "An input parameter is invalid.",
-    60000: "The source file cannot be processed.",
-    70000: "VOD failed internally; submitting the task again may help.",
-}
-"""VOD's documented meaning of the codes that most types share, used if it sends no message."""
+def _count(bad: int, total: int, what: str) -> str:
+    return f"{bad} of {total} {what} failed" if bad else ""
 
-_FAILED = frozenset({"FAIL", "ABORTED"})
-_URL_NAMES = ("FileUrl", "Url", "CoverUrl", "HighlightUrl", "SegmentUrl", "AudioUrl", "ResultUrl")
+
+def _name(output: Output | Found) -> str:
+    """Name an output that failed, and why."""
+    code, message = output.failure or Failure(0, None)
+    name = " ".join(str(each) for each in (output.kind, output.definition) if each)
+    return f"{name}{': ' if name else ''}{message or f'error {code}'}"
+
+
+def _result_file(file: Output) -> ResultFile:
+    code, message = file.failure or (0, None)
+    return ResultFile(
+        file.file_id, file.url, file.type, code, message, file.definition, file.kind, file.name, file.metadata
+    )
+
+
+def _finding(found: Found) -> Finding:
+    code, message = found.failure or (0, None)
+    return Finding(found.kind, found.definition, found.suggestion, found.label, code, message)
+
+
 _FOLLOW_UP_PATHS = (
     *("ProcedureTaskId", "ReviewAudioVideoTaskId", "Output.ProcedureTaskIds[]"),
     *("FileInfoSet[].ProcedureTaskId", "FileInfoSet[].ReviewAudioVideoTaskId"),
 )
-_SUFFIX = re.compile(r"[A-Za-z]+://[^/?#]+/[^?#]*\.([0-9A-Za-z]{1,8})(?:[?#]|$)")
-_NUMBER = re.compile(r"-?[0-9]{1,18}")
-
-
-def _files_of_part(part: Any, paths: tuple[str, ...], row: EventType) -> list[ResultFile]:
-    """List the files of a part; a part that failed has at least one entry."""
-    error = _error(part, proof=row.proof_in_parts)
-    files = _files(part, paths, error)
-    return files or ([ResultFile(None, None, None, *error)] if error else [])
-
-
-def _files(part: Any, paths: tuple[str, ...], error: _Error | None) -> list[ResultFile]:
-    if not isinstance(part, Mapping):
-        return []
-    return [file for path in paths for value in values_at(part, path) if (file := _file(value, error))]
-
-
-def _file(value: Any, error: _Error | None) -> ResultFile | None:
-    """Read one file; None if nothing indicates one, made or missing."""
-    if isinstance(value, str):
-        value = {"Url": value}
-    if not isinstance(value, Mapping):
-        return None
-    basic = value.get("MediaBasicInfo")
-    basic = basic if isinstance(basic, Mapping) else {}
-    url = next((url for name in _URL_NAMES if (url := _text(value.get(name)))), None) or _text(basic.get("MediaUrl"))
-    own_error = _error(value)
-    code, message = error or own_error or (0, None)
-    definition = _code(value.get("Definition"))
-    file = ResultFile(
-        file_id=_text(value.get("FileId")),
-        url=url,
-        type=_text(value.get("FileType")) or _suffix(url) or _text(basic.get("Type")),
-        error_code=code,
-        message=message,
-        definition=definition if isinstance(definition, int) else None,
-    )
-    indicated = file.url or file.file_id or own_error or (error and (file.type or file.definition))
-    return file if indicated else None
-
-
-def _suffix(url: str | None) -> str | None:
-    match = _SUFFIX.match(url or "")
-    return match[1].lower() if match else None
-
-
-def _verdict(payload: Mapping[str, Any], row: EventType) -> _Error | None:
-    """Read the field by which some types report their outcome in addition to any code."""
-    if row.verdict is None:
-        return None
-    name, good = row.verdict
-    word = _text(payload.get(name))
-    return None if word in (None, good) else (word, _text(payload.get("Message")) or f"{name} is {word}")
-
-
-def _error(part: Any, *, proof: bool = False) -> _Error | None:
-    """Read the error of a task or of one of its parts; None if there is none.
-
-    :param proof: whether a part that reports no outcome counts as an error.
-    """
-    if not isinstance(part, Mapping):
-        return None, "VOD sent a value that is not an output."
-    codes = [_code(part.get(name)) for name in ("ErrCodeExt", "ErrCode")]
-    status = part.get("Status")
-    word = status.upper() if isinstance(status, str) else None
-    message = _text(part.get("Message"))
-    bad = next((code for code in codes if code not in (None, 0)), None)
-    if bad is not None:
-        return bad, message or _MEANINGS.get(bad)
-    if word in _FAILED or is_unfinished(word):
-        return word, message or f"Status is {word}"
-    if proof and 0 not in codes and word not in {"SUCCESS", "FINISH"}:
-        return None, message or "VOD did not report success for this output."
-    return None
-
-
-def _code(value: Any) -> int | str | None:
-    """Read an error code: a number in some types, a word or a number in quotes in others."""
-    if isinstance(value, int):
-        return int(value)
-    if value in (None, "", [], {}):
-        return None
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return int(value)
-    if isinstance(value, str):
-        return int(value) if _NUMBER.fullmatch(value) else value
-    return "unreadable"
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
 
 
 def _follow_ups(payload: Mapping[str, Any]) -> Iterator[str]:
     for path in _FOLLOW_UP_PATHS:
-        yield from filter(None, map(_text, values_at(payload, path)))
+        yield from filter(None, map(text_of, values_at(payload, path)))

@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping
+from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from airflow_vod.inbox import InboxStore
     from airflow_vod.tencent.client import VodClient
     from airflow_vod.tencent.settings import VodSettings
+    from airflow_vod.tencent.signing import Seconds
 
 DEFAULT_CONN_ID = "vod_default"
 
@@ -95,6 +98,41 @@ class VodHook(BaseHook):
     def get_inbox(self) -> InboxStore:
         """Open the inbox, which all sensors and triggers of this installation share."""
         return open_inbox(inbox_url())
+
+    def sign_url(
+        self,
+        url: str,
+        *,
+        valid_for: Seconds = timedelta(hours=6),
+        max_clients: int | str | None = None,
+        preview: Seconds | None = None,
+    ) -> str:
+        """Sign the URL of a media file whose domain has hotlink protection by key.
+
+        :param url: the URL as VOD names it. One that is signed already, or whose domain is not among the connection's
+            ``playback_domains``, is returned as it is.
+        :param valid_for: how long the URL opens from now on; a timedelta or seconds. Longer than downloading or playing takes.
+        :param max_clients: how many different client addresses may open it, 1 to 9; None for any number.
+        :param preview: how much of the media is played; a timedelta or whole seconds; None for all of it.
+        :return: a URL that opens for whoever has it until it expires.
+        :raises VodSettingsError: the connection has no ``playback_secret``, or an argument is not valid.
+        :raises MediaError: the URL cannot be signed.
+        """
+        from airflow_vod.tencent.signing import sign
+
+        key, domains = self._playback
+        return sign(url, key, domains=domains, valid_for=valid_for, max_clients=max_clients, preview=preview)
+
+    @cached_property
+    def _playback(self) -> tuple[str, tuple[str, ...]]:
+        """Key and domains to sign with, read once: one hook may sign thousands of URLs."""
+        settings = self.get_settings()
+        if settings.playback_secret is None:
+            raise VodSettingsError(
+                f"Connection {self.vod_conn_id!r} has no playback_secret, so no URL can be signed. Put the hotlink protection "
+                "key of the playback domain (VOD console: the domain's settings, Key Hotlink Protection) into its extra."
+            )
+        return settings.playback_secret, settings.domains_to_sign
 
     def test_connection(self) -> tuple[bool, str]:
         """Test the connection, for Airflow's "Test" button and ``airflow connections test``.
@@ -226,6 +264,8 @@ def _typed(name: str, value: Any) -> Any:
     """Convert a value of extra: a URI has only text, and JSON may have a number where a secret has only digits."""
     if name == "sub_app_id":
         return _whole_number(value)
+    if name == "playback_domains" and isinstance(value, list):
+        return ",".join(map(str, value))
     if name == "verify":
         return {"true": True, "false": False}.get(value.lower(), value) if isinstance(value, str) else value
     return str(value) if type(value) is int else value

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.openlineage.facet import Dataset
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_vod.events.results import ResultFile, TaskResult
@@ -42,6 +43,29 @@ def lineage_of(results: Sequence[TaskResult], files: Iterable[ResultFile] | None
         inputs=[Dataset(namespace=NAMESPACE, name=file_id) for file_id in sorted(map(str, read))],
         outputs=[dataset for file in good if (dataset := _dataset(file))],
     )
+
+
+def lineage_of_copies(copies: Iterable[tuple[ResultFile, ObjectStoragePath]]) -> OperatorLineage:
+    """Describe copied files as OpenLineage datasets.
+
+    :param copies: each file and where its copy is.
+    :return: the files as inputs, their copies as outputs, in the same order. A copy in an object storage is named by bucket and
+        key, one in a folder by the namespace ``file`` and its path (https://openlineage.io/docs/spec/naming).
+    """
+    from airflow.providers.common.compat.openlineage.facet import Dataset
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
+    pairs = [(_dataset(file), path) for file, path in copies]
+    return OperatorLineage(
+        inputs=[dataset for dataset, _ in pairs if dataset],
+        outputs=[Dataset(*_place_in_storage(path)) for _, path in pairs],
+    )
+
+
+def _place_in_storage(path: ObjectStoragePath) -> tuple[str, str]:
+    if path.protocol in ("", "file", "local"):
+        return "file", path.path
+    return path.namespace, path.key
 
 
 def _dataset(file: ResultFile) -> Dataset | None:

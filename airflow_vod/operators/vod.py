@@ -11,33 +11,50 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_vod.events.selection import check_when_parsed
 from airflow_vod.exceptions import ResultError, VodSettingsError
 from airflow_vod.hooks.vod import DEFAULT_CONN_ID, VodHook
 from airflow_vod.links.vod import LINKS
+from airflow_vod.operators.results import read_results, with_urls
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_vod.events.results import ResultFile, TaskResult
+    from airflow_vod.events.selection import Choice
     from airflow_vod.tencent.settings import VodSettings
+    from airflow_vod.tencent.signing import Seconds
 
 
 class VodFileUrlsOperator(BaseOperator):
     """Passes the URLs of files made by VOD tasks to downstream tasks.
 
     Returns a list of URLs, ready for ``.expand(url=operator.output)``, and also pushes, in the same order: ``files`` (a
-    list of dictionaries as in the result), ``file_ids``, and ``urls_by_type`` (file type to list of URLs).
+    list of dictionaries as in the result, their URLs never signed), ``file_ids``, and ``urls_by_type`` (file type to list of
+    URLs).
 
     :param result: the return value of a VOD sensor: a result, or a list of results. Templated; usually ``sensor.output``.
     :param vod_task_id: instead of `result`: the id of a task whose event is already in the inbox, or a list of ids. Templated.
+    :param kinds: only files that these sub-tasks made, in VOD's words, such as ``["Transcode", "CoverBySnapshot"]``;
+        case-insensitive. Templated.
+    :param definitions: only files made with these templates, by their ids, such as ``[100020]``. Templated.
     :param file_types: only files of these types, such as ``["mp4"]``; case-insensitive. Templated.
-    :param vod_conn_id: Airflow connection to the VOD application; used with `vod_task_id`, and to link to the right console.
-    :param sub_app_id: overrides the connection's application with another one of the same account; used only with
-        `vod_task_id`.
+    :param resolve_urls: whether to ask VOD (DescribeMediaInfos) for the URL of a file of which the event names only the id.
+    :param sign_for: return signed URLs, which open for this long from now on, for domains with hotlink protection by key: a
+        timedelta, or seconds. **Whoever can read the XCom can open such a URL until it expires**; to avoid that, sign where the
+        file is fetched, with ``VodHook.sign_url``. Needs the connection's ``playback_secret``. Templated.
+    :param max_clients: how many different client addresses may open a signed URL, 1 to 9; None for any number. Templated.
+    :param preview: how much of the media a signed URL plays: a timedelta, or whole seconds; None for all. Templated.
+    :param vod_conn_id: Airflow connection to the VOD application: to read its inbox, to ask for URLs, to sign them, and to link
+        to the right console.
+    :param sub_app_id: overrides the connection's application with another one of the same account.
     """
 
-    template_fields: Sequence[str] = ("result", "vod_task_id", "file_types", "vod_conn_id", "sub_app_id")
+    template_fields: Sequence[str] = (
+        *("result", "vod_task_id", "kinds", "definitions", "file_types"),
+        *("sign_for", "max_clients", "preview", "vod_conn_id", "sub_app_id"),
+    )
     operator_extra_links = LINKS
     ui_color = "#d6ebff"
 
@@ -46,17 +63,28 @@ class VodFileUrlsOperator(BaseOperator):
         *,
         result: Any = None,
         vod_task_id: str | Sequence[str] | XComArg | None = None,
-        file_types: str | Sequence[str] | None = None,
+        kinds: Choice = None,
+        definitions: Choice = None,
+        file_types: Choice = None,
+        resolve_urls: bool = True,
+        sign_for: Seconds | None = None,
+        max_clients: int | str | None = None,
+        preview: Seconds | None = None,
         vod_conn_id: str = DEFAULT_CONN_ID,
         sub_app_id: int | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if isinstance(file_types, (str, list, tuple, set, frozenset)):  # else it is known only when the task runs
-            _type_names(file_types)
+        check_when_parsed(kinds, definitions, file_types)
         self.result = result
         self.vod_task_id: Any = vod_task_id
+        self.kinds = kinds
+        self.definitions = definitions
         self.file_types = file_types
+        self.resolve_urls = resolve_urls
+        self.sign_for = sign_for
+        self.max_clients = max_clients
+        self.preview = preview
         self.vod_conn_id = vod_conn_id
         self.sub_app_id = sub_app_id
 
@@ -69,11 +97,16 @@ class VodFileUrlsOperator(BaseOperator):
         :param context: the context of the task.
         :return: the URLs of the chosen files, in VOD's order.
         :raises ResultError: there is no such file, one has no URL, or `result` is not a result.
-        :raises VodSettingsError: not exactly one of `result` and `vod_task_id` is given.
+        :raises MediaError: a URL cannot be signed.
+        :raises VodSettingsError: not exactly one of `result` and `vod_task_id` is given, or there is no key to sign with.
+        :raises VodApiError: VOD cannot be asked for a URL that is missing.
         """
+        from airflow_vod.events.selection import Selection
+
         self._read = self._results()
-        files = self._chosen([file for result in self._read for file in result.files if file.error_code == 0])
-        urls = [_url(file) for file in files]
+        selection = Selection(self.kinds, self.definitions, self.file_types)
+        files = with_urls(selection.of(self._read), self._hook, ask=self.resolve_urls)
+        urls = self._signed([str(file.url) for file in files])
         self._chosen_files = files
         by_type: dict[str, list[str]] = {}
         for file, url in zip(files, urls, strict=True):
@@ -109,8 +142,6 @@ class VodFileUrlsOperator(BaseOperator):
         return {"search": about or (self.vod_task_id if isinstance(self.vod_task_id, str) else "")}
 
     def _results(self) -> list[TaskResult]:
-        from airflow_vod.events.results import TaskResult
-
         if (self.result is None) == (self.vod_task_id is None):
             raise VodSettingsError(
                 f"Operator {self.task_id!r} needs exactly one of result and vod_task_id. Got result={self.result!r:.100} and "
@@ -120,12 +151,7 @@ class VodFileUrlsOperator(BaseOperator):
             from airflow_vod.inbox.lookup import vod_task_ids
 
             return [self._from_inbox(vod_task_id) for vod_task_id in vod_task_ids(self.vod_task_id)]
-        # The output of a mapped sensor is a lazy sequence, not a list.
-        several = not isinstance(self.result, (str, bytes, dict)) and hasattr(self.result, "__iter__")
-        results = [TaskResult.from_dict(value) for value in (self.result if several else [self.result])]
-        if not results:
-            raise ResultError("result is an empty list: there are no files to pass on.")
-        return results
+        return read_results(self.result)
 
     def _from_inbox(self, vod_task_id: str) -> TaskResult:
         from airflow_vod.events.results import result_of
@@ -139,43 +165,10 @@ class VodFileUrlsOperator(BaseOperator):
             )
         return result_of(event.event())
 
-    def _chosen(self, files: list[ResultFile]) -> list[ResultFile]:
-        if not self.file_types:
-            chosen = files
-        else:
-            wanted = {str(name).strip().lower().lstrip(".") for name in _type_names(self.file_types)}
-            chosen = [file for file in files if (file.type or "").lower() in wanted]
-        if not chosen:
-            made = ", ".join(sorted({file.type or "unknown" for file in files}))
-            if not made:
-                raise ResultError("The VOD task made no file.")
-            raise ResultError(
-                f"The VOD task made no file of the types {self.file_types!r}, only of: {made}. "
-                "Change file_types, or omit it for all files."
-            )
-        return chosen
-
-
-def _type_names(file_types: Any) -> list[Any]:
-    """Check names of file types, before templating or after.
-
-    :return: each a text, or what Airflow has yet to resolve to one.
-    :raises VodSettingsError: one of them is something else, or empty.
-    """
-    names = [file_types] if isinstance(file_types, str) or not hasattr(file_types, "__iter__") else list(file_types)
-    for name in names:
-        if not (isinstance(name, str) and name.strip()) and not hasattr(name, "resolve"):
-            raise VodSettingsError(
-                f"file_types is {file_types!r:.200}, but must be a name such as mp4, or a list of such names. "
-                "Leave it out for all files."
-            )
-    return names
-
-
-def _url(file: ResultFile) -> str:
-    if not file.url:
-        raise ResultError(
-            f"File {file.file_id} of type {file.type} has no URL in VOD's event. "
-            "Get it with DescribeMediaInfos, or remove this type from file_types."
-        )
-    return file.url
+    def _signed(self, urls: list[str]) -> list[str]:
+        if self.sign_for is None:
+            if self.max_clients is not None or self.preview is not None:
+                raise VodSettingsError("max_clients and preview are properties of a signed URL. Give sign_for too.")
+            return urls
+        limits: dict[str, Any] = {"max_clients": self.max_clients, "preview": self.preview}
+        return [self._hook.sign_url(url, valid_for=self.sign_for, **limits) for url in urls]

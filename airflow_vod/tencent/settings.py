@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field, fields
 
 from airflow_vod.exceptions import VodSettingsError
+from airflow_vod.tencent.signing import check_key
 from airflow_vod.tencent.urls import is_proxy_url
 
 DEFAULT_ENDPOINT = "vod.tencentcloudapi.com"
@@ -19,6 +20,7 @@ CONFIRM_POLICIES = ("all", "awaited")
 _ENDPOINT = re.compile(
     r"(?:(?P<scheme>[A-Za-z]+)://)?(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>\d{1,5}))?/?"
 )
+_DOMAIN = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 _SIGN_KEY = re.compile(r"[A-Za-z0-9]{16,32}")
 _CALLBACK_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,128}")
 _VISIBLE = re.compile(r"[!-~]+")
@@ -51,6 +53,10 @@ class VodSettings:
         takes 1 to 32 (VOD API, ModifyEventConfig); but whoever sees one signature can try short keys at home.
     :param callback_token: a secret at the end of the callback URL, for applications without a SignKey: 16 to 128 letters,
         digits, ``-`` and ``_``.
+    :param playback_secret: the key of VOD's hotlink protection, with which URLs of media files are signed: 8 to 20 letters and
+        digits (VOD, Key Hotlink Protection).
+    :param playback_domains: the domains that have this key, separated by commas or white space; only their URLs are signed.
+        Empty for all domains.
     :raises VodSettingsError: a value is not valid; the message names the field, its value unless secret, and the remedy.
     """
 
@@ -67,6 +73,8 @@ class VodSettings:
     confirm_policy: str = "all"
     callback_secret: str | None = field(default=None, repr=False)
     callback_token: str | None = field(default=None, repr=False)
+    playback_secret: str | None = field(default=None, repr=False)
+    playback_domains: str = ""
 
     def __post_init__(self) -> None:
         """Validate every field."""
@@ -81,6 +89,7 @@ class VodSettings:
         self._check_way()
         self._check_application()
         self._check_callbacks()
+        self._check_playback()
 
     def _check_credentials(self) -> None:
         if bool(self.secret_id) != bool(self.secret_key):
@@ -149,6 +158,15 @@ class VodSettings:
                 "Generate one with `openssl rand -hex 24`."
             )
 
+    def _check_playback(self) -> None:
+        if self.playback_secret is not None:
+            check_key(self.playback_secret)
+        for domain in self.domains_to_sign:
+            if not _DOMAIN.fullmatch(domain):
+                raise VodSettingsError(
+                    f"playback_domains must be host names such as media.example.com, separated by commas, not {domain!r}."
+                )
+
     @property
     def scheme(self) -> str:
         """``https``, unless the endpoint specifies ``http``."""
@@ -168,6 +186,11 @@ class VodSettings:
     def takes_callbacks(self) -> bool:
         """Whether callbacks for this connection can be authenticated."""
         return bool(self.callback_secret or self.callback_token)
+
+    @property
+    def domains_to_sign(self) -> tuple[str, ...]:
+        """The domains whose URLs are signed, in lower case; none stand for all."""
+        return tuple(self.playback_domains.lower().replace(",", " ").split())
 
     @property
     def account(self) -> str:

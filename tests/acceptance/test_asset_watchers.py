@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from airflow_vod.emulator import Emulator
+from airflow_vod.emulator import Emulator, EmulatorOptions
 from airflow_vod.inbox import InboxStore
 from tests.acceptance.airflow import Airflow
 from tests.acceptance.processes import ROOT
@@ -51,7 +51,7 @@ with DAG("on_splits", schedule=[splits, Asset("never")]):
 @pytest.fixture(scope="module")
 def vod() -> Iterator[Emulator]:
     """A VOD."""
-    with Emulator() as vod:
+    with Emulator(options=EmulatorOptions(event_switches="ON")) as vod:
         yield vod
 
 

@@ -5,14 +5,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import json
+import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
-from airflow.sdk import DAG
+from airflow.sdk import DAG, ObjectStoragePath
 
-from tests.airflow_fixtures import Vod, urls_of
+from airflow_vod.emulator import Emulator, EmulatorOptions
+from airflow_vod.waiting.watch import watches
+from tests.airflow_fixtures import INBOX_OPTION, SUB_APP_ID, Vod, urls_of
 from tests.dag_runs import DagRun, run_whole
 
 EXAMPLES = Path(__file__).parents[2] / "dags"
@@ -51,6 +57,44 @@ def test_many_tasks(vod: Vod) -> None:
     assert [result["vod_task_id"] for result in done.xcom("wait_for_all")] == ids
     assert done.xcom("count") == 6
     assert [done.xcom("urls_of_each", map_index=n) for n in range(3)] == [list(urls_of(each)) for each in ids]
+
+
+@pytest.mark.parametrize("protected", [True, False])
+def test_fetch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protected: bool) -> None:
+    """What a splice made is copied byte for byte from a protected domain; without, or after, a valid signature it is not open."""
+    key = "24FEQmTzro4V5u3D5epW" if protected else ""
+    options = EmulatorOptions(hold=0.2, task_seconds=0.5, serve_media=True, playback_key=key)
+    monkeypatch.setenv(INBOX_OPTION, f"sqlite:///{tmp_path / 'vod_inbox.db'}")
+    with Emulator(options=options) as emulator:
+        connection = json.loads(emulator.airflow_connection(SUB_APP_ID))
+        connection["extra"]["playback_secret"] = key or "notNeeded1"
+        monkeypatch.setenv("AIRFLOW_CONN_VOD_DEFAULT", json.dumps(connection))
+        folder = f"file://{tmp_path}/copies"
+        conf = {"file_ids": ["1", "2"], "destination": folder, "allow_private_addresses": True}
+        done = run("example_vod_fetch", conf)
+        assert done.state == "success"
+        [copy], [signed] = done.xcom("fetch"), done.xcom("urls")
+        content = ObjectStoragePath(copy).read_bytes()
+        [told] = done.xcom("wait")["files"]
+        assert copy.startswith(folder)
+        assert hashlib.md5(content).hexdigest() == told["metadata"]["md5"]
+        assert get(signed) == (200, content)
+        assert get(done.xcom("preview_url")) == (200, content)
+        assert "&exper=60&" in done.xcom("preview_url")
+        assert get(told["url"])[0] == (403 if protected else 200)
+        with monkeypatch.context() as late:
+            late.setattr(emulator.api, "wall_clock", lambda: time.time() + 3700)
+            late.setattr(emulator.api._hotlink, "_wall_clock", emulator.api.wall_clock)
+            assert get(signed)[0] == (403 if protected else 200)
+        for watch in watches():
+            watch.end()
+            watch.join()
+
+
+def get(url: str) -> tuple[int, bytes]:
+    """Open a URL as a browser does."""
+    response = httpx.get(url)
+    return response.status_code, response.content
 
 
 def test_taskflow(vod: Vod) -> None:

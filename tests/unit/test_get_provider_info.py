@@ -110,7 +110,13 @@ def test_everything_names_the_same_fields() -> None:
 @pytest.mark.parametrize("name", EXTRA_FIELDS)
 def test_the_hook_takes_every_field(name: str) -> None:
     """A value under the name of a field in a connection's extra is the settings' value."""
-    values = {"sub_app_id": 7, "confirm_policy": "awaited", "proxy": "http://host:1", "verify": "/ca.pem"}
+    values = {
+        "sub_app_id": 7,
+        "confirm_policy": "awaited",
+        "proxy": "http://host:1",
+        "verify": "/ca.pem",
+        "playback_secret": "eight2to20",
+    }
     value = values.get(name, "sixteen0letters0and0more")
     connection = Connection(
         conn_id="c", conn_type="tencent_vod", login="AKID", password="key", extra=json.dumps({name: value})

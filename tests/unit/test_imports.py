@@ -30,6 +30,8 @@ HEAVY = (
 
 FOR_A_DAG = (
     "airflow_vod.hooks.vod",
+    "airflow_vod.operators.media",
+    "airflow_vod.operators.storage",
     "airflow_vod.operators.vod",
     "airflow_vod.sensors.vod",
     "airflow_vod.sensors.vod_event",
@@ -37,6 +39,7 @@ FOR_A_DAG = (
     "airflow_vod.triggers.vod_event",
     "dags.example_vod_asset_events",
     "dags.example_vod_concat",
+    "dags.example_vod_fetch",
     "dags.example_vod_many_tasks",
     "dags.example_vod_taskflow",
 )

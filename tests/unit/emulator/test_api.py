@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 
 from airflow_vod.emulator.actions import ACTIONS
-from airflow_vod.emulator.options import EditFailure
+from airflow_vod.emulator.options import TaskFailure
 
-from .helpers import SECRET_ID, Local, sign
+from .helpers import EVENT, SECRET_ID, Local, sign
 
 # --- PullEvents and ConfirmEvents -----------------------------------------------------------------------------------
 
@@ -151,6 +151,47 @@ def test_modified_configuration_is_described():
 
 
 @pytest.mark.parametrize(
+    ("event_type", "field", "switch"),
+    [
+        ("NewFileUpload", "FileUploadEvent", "UploadMediaCompleteEventSwitch"),
+        ("FileDeleted", "FileDeleteEvent", "DeleteMediaCompleteEventSwitch"),
+        ("PersistenceComplete", "PersistenceCompleteEvent", "PersistenceCompleteEventSwitch"),
+    ],
+)
+def test_an_event_is_published_only_while_its_switch_is_on(event_type, field, switch, caplog):
+    """Uploads, deletions and persistence are OFF as in VOD; what is withheld is said with the switch and the remedy."""
+    vod = Local()
+    event = {"EventType": event_type, field: {"FileId": "1", "FileIdSet": ["1"]}}
+
+    def publish() -> list[str]:
+        vod.api.publish(event, 0)
+        vod.api.publish(EVENT, 0)
+        events = vod.call("PullEvents")["EventSet"]
+        vod.call("ConfirmEvents", EventHandles=[each["EventHandle"] for each in events])
+        return [each["EventType"] for each in events]
+
+    assert publish() == ["ConcatComplete"]
+    assert f"{event_type} was not published: {switch} is OFF" in caplog.text
+    assert "--event-switches ON" in caplog.text
+    vod.call("ModifyEventConfig", **{switch: "ON"})
+    assert publish() == [event_type, "ConcatComplete"]
+    vod.call("ModifyEventConfig", **{switch: "OFF"})
+    assert publish() == ["ConcatComplete"]
+    assert Local(event_switches="ON").api.publish(event, 0) is None
+
+
+def test_a_switch_counts_for_callbacks_too():
+    """In PUSH mode, an event whose switch is OFF is not posted, and does not count as published."""
+    vod = Local(mode="PUSH", notification_url="http://x/")
+    upload = {"EventType": "NewFileUpload", "FileUploadEvent": {"FileId": "1"}}
+    vod.api.publish(upload, 0)
+    assert vod.api.application(0).counts().pushed == 0
+    vod.call("ModifyEventConfig", UploadMediaCompleteEventSwitch="ON")
+    vod.api.publish(upload, 0)
+    assert vod.api.application(0).counts().pushed == 1
+
+
+@pytest.mark.parametrize(
     "params",
     [
         {"Mode": "BOTH"},
@@ -204,7 +245,7 @@ SPLICE = {
 
 def test_an_edit_ends_by_itself_and_says_so():
     """EditMedia is PROCESSING, then FINISH; its event has the same content."""
-    vod = Local(edit_seconds=20)
+    vod = Local(task_seconds=20)
     task_id = vod.call("EditMedia", **SPLICE, SessionContext="mine", OutputConfig={"Type": "hls"})["TaskId"]
     running = vod.call("DescribeTaskDetail", TaskId=task_id)
     assert (running["TaskType"], running["Status"]) == ("EditMedia", "PROCESSING")
@@ -224,9 +265,9 @@ def test_an_edit_ends_by_itself_and_says_so():
 
 def test_an_edit_can_fail():
     """A failed edit is FINISH with an error code; the option applies to tasks submitted after it is set."""
-    vod = Local(edit_failure=EditFailure(60000, "SourceFileError.Download", "gone"), edit_seconds=1)
+    vod = Local(task_failure=TaskFailure(60000, "SourceFileError.Download", "gone"), task_seconds=1)
     vod.call("EditMedia", **SPLICE)
-    vod.api.fail_edits(None, 0)
+    vod.api.application(0).runner.script.failure = None
     vod.call("EditMedia", **SPLICE)
     vod.clock.advance(1)
     bad, good = (event["EditMediaCompleteEvent"] for event in vod.call("PullEvents")["EventSet"])

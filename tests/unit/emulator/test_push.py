@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from airflow_vod.emulator import Emulator, EmulatorOptions
-from airflow_vod.emulator.push import legacy_form
+from airflow_vod.emulator.legacy import legacy_form
 from airflow_vod.events.parse import parse_event
 from airflow_vod.tencent.client import VodClient
 from airflow_vod.tencent.settings import VodSettings
@@ -126,7 +126,9 @@ def test_both_forms_are_one_event(receiver: Receiver, start: Start) -> None:
 def test_the_legacy_form_can_be_read() -> None:
     """Events with and without a status are the same event in either format."""
     for event in (concat_event("Concat-1"), procedure_event("task", "FINISH")):
-        assert parse_event(legacy_form(event.raw)).key == event.key
+        form = legacy_form(event.raw)
+        assert form is not None
+        assert parse_event(form).key == event.key
 
 
 def test_only_a_timeout_makes_it_come_again(receiver: Receiver, start: Start) -> None:

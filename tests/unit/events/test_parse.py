@@ -208,6 +208,18 @@ class TestPayload:
         body = {"EventType": "EditMediaComplete", "FileUploadEvent": None, "Empty": {}, field: {"TaskId": "a"}}
         assert parse_event(body).key == event(TaskId="a").key
 
+    @pytest.mark.parametrize("row", EVENT_TYPES.values(), ids=lambda row: row.name)
+    def test_the_only_payload_names_the_type(self, row):
+        """One of VOD's samples of ComposeMediaComplete names no EventType: the field of the content tells it."""
+        content = {"TaskId": "1256768367-ComposeMedia-f5ac8127b3b6b85cdc13f237c6005d8", "Status": "FINISH"}
+        nulls = dict.fromkeys(other.field for other in EVENT_TYPES.values() if other is not row)
+        for nothing in ({}, {"EventType": None}, {"EventType": ""}):
+            read = parse_event({"EventHandle": "h", **nulls, row.field: content, **nothing})
+            assert read.event_type == row.name
+            assert read.key == event(row.name, row.field, **content).key
+        with pytest.raises(EventParseError, match="holds 2"):
+            parse_event({row.field: content, "Other": content})
+
     @pytest.mark.parametrize("field", ["RemoveWatermarkCompleteEvent", "RemoveWatermarkComplete", "RemoveWatermark"])
     def test_a_known_name_goes_before_other_objects(self, field):
         """Something that VOD adds beside the content does not hide it."""
@@ -215,11 +227,9 @@ class TestPayload:
         assert parse_event(body).vod_task_id == "a"
 
     def test_an_unknown_type_is_an_event(self):
-        """A type that VOD adds tomorrow has a task id and an end all the same, in both forms."""
+        """A type that VOD adds tomorrow has a task id and an end all the same."""
         new = event("NewComplete", "NewThing", TaskId="a", Status="FINISH")
         assert (new.event_type, new.vod_task_id, new.finished) == ("NewComplete", "a", True)
-        legacy = parse_event({"eventType": "NewComplete", "data": {"vodTaskId": "a", "status": "FINISH"}})
-        assert legacy.key == new.key
 
     @pytest.mark.parametrize(
         ("payload", "file_id"),
@@ -246,7 +256,7 @@ class TestPayload:
             )
         )
         read = parse_event(body)
-        assert read.payload == {"TaskId": "a", "i": [1], "s": "\ufffd\ufffd", "b": str(10**30)}
+        assert read.payload == {"TaskId": "a", "i": [{}, 1], "s": "\ufffd\ufffd", "b": str(10**30)}
 
     @pytest.mark.parametrize("status", ["PROCESSING", "WAITING", "processing"])
     def test_it_is_not_finished_while_its_task_goes_on(self, status):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_vod.events.parse import event_of_detail, parse_event
-from airflow_vod.events.results import Outcome, ResultFile, TaskResult, outcome_of, result_of
+from airflow_vod.events.results import Finding, Outcome, ResultFile, TaskResult, outcome_of, result_of
 from airflow_vod.events.types import EVENT_TYPES
 from airflow_vod.exceptions import EventParseError, ResultError
 from tests.samples import is_plain_json
@@ -44,7 +45,7 @@ def test_concat_succeeds_when_every_file_is_good():
     assert [file.type for file in result.files] == ["m3u8", "mp4"]
     assert (result.error_code, result.message) == (0, None)
     assert result.files[1] == ResultFile(
-        "14508071098244929440", "http://125676836723.vod2.myqcloud.com/xxx/xxx/f0.mp4", "mp4", 0, None
+        "14508071098244929440", "http://125676836723.vod2.myqcloud.com/xxx/xxx/f0.mp4", "mp4", kind="Concat"
     )
 
 
@@ -52,9 +53,9 @@ def test_concat_partly_fails_when_some_files_are_bad():
     """A mixed set is partly failed, and the bad file keeps its place, type and error."""
     result = result_of(concat(BAD, GOOD))
     assert result.outcome is Outcome.PARTLY_FAILED
-    assert result.files[0] == ResultFile(None, None, "m3u8", -1, "no")
+    assert result.files[0] == ResultFile(None, None, "m3u8", -1, "no", kind="Concat")
     assert result.error_code == -1
-    assert result.message == "1 of 2 outputs failed; the first: no"
+    assert result.message == "1 of 2 outputs failed; the first: Concat: no"
 
 
 @pytest.mark.parametrize("bad", [BAD, {**BAD, "ErrCode": "4"}, {"FileType": "mp4"}, {}, "x", ["x"], 7])
@@ -101,7 +102,7 @@ def test_edit_media_succeeds():
     output = {"FileType": "mp4", "FileUrl": "http://example.com/a.mp4", "FileId": 5285890784246869930}
     result = result_of(edit_media(ErrCode="0", Output=output, ProcedureTaskId="p-1", SessionContext="run 1"))
     assert result.outcome is Outcome.SUCCEEDED
-    assert result.files == (ResultFile("5285890784246869930", "http://example.com/a.mp4", "mp4"),)
+    assert result.files == (ResultFile("5285890784246869930", "http://example.com/a.mp4", "mp4", kind="EditMedia"),)
     assert result.follow_up_task_ids == ("p-1",)
     assert result.session_context == "run 1"
 
@@ -273,6 +274,7 @@ def test_a_procedure_partly_fails():
         "Output": {"Url": "http://x/a.f20.mp4", "Definition": 20},
     }
     bad = {"Status": "FAIL", "ErrCode": 60000, "ErrCodeExt": "SourceFileError", "Message": "", "Output": None}
+    bad["Input"] = {"Definition": 30}
     payload = {
         "TaskId": "p",
         "Status": "FINISH",
@@ -286,9 +288,10 @@ def test_a_procedure_partly_fails():
     result = result_of(finished(EVENT_TYPES["ProcedureStateChanged"], payload))
     assert result.outcome is Outcome.PARTLY_FAILED
     assert result.files == (
-        ResultFile(None, "http://x/a.f20.mp4", "mp4", 0, None, 20),
-        ResultFile(None, None, None, "SourceFileError", None),
+        ResultFile(None, "http://x/a.f20.mp4", "mp4", 0, None, 20, "Transcode"),
+        ResultFile(None, None, None, "SourceFileError", None, 30, "Transcode"),
     )
+    assert result.message == "1 of 2 outputs failed; the first: Transcode 30: error SourceFileError"
     assert result.file_id == "1"
 
 
@@ -427,12 +430,14 @@ def test_the_keys_in_xcom_are_stable():
     value = result_of(concat(BAD, GOOD)).to_dict()
     assert list(value) == [
         *("vod_task_id", "event_type", "outcome", "files", "error_code", "message", "status", "file_id", "outputs"),
-        *("session_id", "session_context", "follow_up_task_ids"),
+        *("session_id", "session_context", "follow_up_task_ids", "findings", "suggestion"),
     ]
-    assert list(value["files"][0]) == ["file_id", "url", "type", "error_code", "message", "definition"]
+    keys = ["file_id", "url", "type", "error_code", "message", "definition", "kind", "name", "metadata"]
+    assert list(value["files"][0]) == keys
+    assert [each.name for each in fields(Finding)] == ["kind", "definition", "suggestion", "label", *keys[3:5]]
     assert value["outcome"] == "partly_failed"
     assert type(value["outcome"]) is str
-    for key in value:
+    for key in (*value, *keys, *(each.name for each in fields(Finding))):
         assert f"``{key}``" in TaskResult.to_dict.__doc__, key
 
 

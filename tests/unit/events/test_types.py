@@ -50,15 +50,23 @@ def test_a_type_ends_a_task_if_the_vendor_gives_it_a_task_id(row):
 def test_every_path_leads_somewhere(row):
     """Each path of a row names fields that the vendor's structures have (but for the part of the legacy form)."""
     structure = structure_of(row)
-    for path, files in row.parts:
-        if path == "ProcessTaskList[]":
+    for part in row.parts:
+        if part.path == "ProcessTaskList[]":
             continue
-        parts = vendor.at(structure, path)
-        assert parts, path
-        for part in parts:
-            assert {field.name for field in vendor.fields(part)} & {"ErrCode", "ErrCodeExt"}, part
-        for file in files:
-            assert any(vendor.at(part, file) for part in parts), (path, file)
+        results = vendor.at(structure, part.path + ".*" * part.nested)
+        assert results, part.path
+        for result in results:
+            names = {field.name for field in vendor.fields(result)}
+            assert names & {"ErrCode", "ErrCodeExt"}, result
+            assert not part.kind or part.kind in names
+        for file in part.files:
+            assert any(vendor.at(result, file) for result in results), (part.path, file)
+        if part.nested:
+            [holder] = vendor.at(structure, part.path)
+            names = {field.name for field in vendor.fields(holder)}
+            assert {"Type", *(part.makers or ())} <= names
+    for path in (*row.findings, *filter(None, [row.metadata])):
+        assert vendor.at(structure, path), path
     for file in row.files:
         assert vendor.at(structure, file), file
     names = {field.name for field in vendor.fields(structure)}

@@ -55,6 +55,8 @@ async def test_every_field(set_connection: Any) -> None:
         "confirm_policy": "awaited",
         "proxy": "http://proxy:3128",
         "verify": "/etc/ssl/own.pem",
+        "playback_secret": "24FEQmTzro4V5u3D5epW",
+        "playback_domains": "media.example.com,other.example.com",
     }
     set_connection(KEY | {"host": "vod.ap-guangzhou.tencentcloudapi.com", "extra": extra})
     assert await resolved(VodHook()) == VodSettings(
@@ -396,3 +398,33 @@ def test_what_airflow_shows_is_named() -> None:
     extra = dict.fromkeys(EXTRA_FIELDS, "x") | dict.fromkeys(RENAMED_FIELDS, "x")
     assert exposed_secrets(extra) == sorted(RENAMED_FIELDS)
     assert exposed_secrets(dict.fromkeys(RENAMED_FIELDS, "")) == []
+
+
+# Signed URLs
+
+
+def test_sign_url(set_connection: Any) -> None:
+    """A hook signs URLs of the connection's domains with the connection's key, and no others."""
+    extra = {"playback_secret": "24FEQmTzro4V5u3D5epW", "playback_domains": ["media.example.com"]}
+    set_connection(KEY | {"extra": extra})
+    signed = VodHook().sign_url("https://media.example.com/a/f.mp4", valid_for=60, max_clients=2, preview=30)
+    assert signed.startswith("https://media.example.com/a/f.mp4?t=")
+    assert "&exper=30&rlimit=2&us=" in signed
+    assert VodHook().sign_url(signed) == signed
+    assert VodHook().sign_url("https://example.com/a/f.mp4") == "https://example.com/a/f.mp4"
+
+
+def test_sign_url_without_a_key(set_connection: Any) -> None:
+    """Without a key the error names connection, field and where to find it."""
+    set_connection(KEY)
+    with pytest.raises(VodSettingsError, match=r"Connection 'vod_default' has no playback_secret.*VOD console"):
+        VodHook().sign_url("https://media.example.com/a/f.mp4")
+
+
+def test_airflow_masks_the_key(set_connection: Any) -> None:
+    """Once the connection was read, Airflow hides the key in whatever is logged."""
+    from airflow.sdk.log import redact
+
+    set_connection(KEY | {"extra": {"playback_secret": "onlyInThisTest12"}})
+    VodHook().get_settings()
+    assert redact("the key is onlyInThisTest12") == "the key is ***"

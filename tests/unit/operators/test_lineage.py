@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.providers.common.compat.openlineage.facet import Dataset
+from airflow.sdk import ObjectStoragePath
 
 from airflow_vod.events.results import Outcome, ResultFile, TaskResult
-from airflow_vod.operators.lineage import lineage_of
+from airflow_vod.operators.lineage import lineage_of, lineage_of_copies
 
 
 def result(*files: ResultFile, **more: Any) -> TaskResult:
@@ -73,3 +75,12 @@ def test_files_that_were_chosen() -> None:
     made = [file("https://h/f.mp4", "1"), file("https://h/f.m3u8", "2")]
     lineage = lineage_of([result(*made, file_id="1")], made[1:])
     assert (names(lineage.inputs), names(lineage.outputs)) == ([], [("https://h", "/f.m3u8")])
+
+
+def test_copies(tmp_path: Path) -> None:
+    """Copies are outputs by bucket and key, or by path, and their URLs, without signatures, are inputs."""
+    copied = file("https://h/a/f.mp4?sign=0a1b2c", "1")
+    paths = [ObjectStoragePath("memory://bucket/videos/f.mp4"), ObjectStoragePath(f"file://{tmp_path}/f.mp4")]
+    lineage = lineage_of_copies([(copied, path) for path in paths])
+    assert names(lineage.inputs) == [("https://h", "/a/f.mp4")] * 2
+    assert names(lineage.outputs) == [("memory://bucket", "videos/f.mp4"), ("file", f"{tmp_path}/f.mp4")]

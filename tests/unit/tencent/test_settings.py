@@ -13,8 +13,9 @@ from airflow_vod.tencent.settings import VodSettings
 def test_text_form_shows_no_secret() -> None:
     """Settings can be logged: keys, tokens and proxy passwords are not in their text."""
     proxy, key, token = "http://user:pr0xy@host:1", "s1gnKeyOfSixteen", "a-secret-w0rd-at-the-end"
-    settings = VodSettings("AKID", "s3cret", "t0ken", proxy=proxy, callback_secret=key, callback_token=token)
-    for secret in ("s3cret", "t0ken", "pr0xy", key, token):
+    secrets = {"callback_secret": key, "callback_token": token, "playback_secret": "pl4ybackKey"}
+    settings = VodSettings("AKID", "s3cret", "t0ken", proxy=proxy, **secrets)
+    for secret in ("s3cret", "t0ken", "pr0xy", *secrets.values()):
         assert secret not in repr(settings)
 
 
@@ -61,6 +62,10 @@ def test_text_form_shows_no_secret() -> None:
         ({"callback_secret": True}, "callback_secret"),
         ({"callback_token": "short"}, "callback_token"),
         ({"callback_token": "with/a/slash/in/the/middle"}, "callback_token"),
+        ({"playback_secret": "t0ken/s3cret"}, "playback_secret"),
+        ({"playback_secret": ""}, "playback_secret"),
+        ({"playback_domains": "http://media.example.com"}, "playback_domains"),
+        ({"playback_domains": ["media.example.com"]}, "playback_domains"),
         ({"endpoint": "ftp://host"}, "endpoint"),
         ({"endpoint": "host/path"}, "endpoint"),
         ({"endpoint": ""}, "endpoint"),
@@ -124,3 +129,12 @@ def test_queues_that_differ_have_different_names() -> None:
     ]
     assert len(set(queues)) == len(queues)
     assert not any("AKID" in queue for queue in queues)
+
+
+@pytest.mark.parametrize(
+    "text", ["a.example.com,b.example.com", " A.example.com ,\nb.Example.com,", "a.example.com b.example.com"]
+)
+def test_domains_to_sign(text: str) -> None:
+    """The list of domains may be written with commas or white space, in upper or lower case."""
+    assert VodSettings(playback_domains=text).domains_to_sign == ("a.example.com", "b.example.com")
+    assert VodSettings().domains_to_sign == ()

@@ -170,7 +170,7 @@ async def test_refusals_look_alike(http: httpx.AsyncClient) -> None:
 
 async def test_both_forms_are_received(http: httpx.AsyncClient, inbox: InboxStore) -> None:
     """Both formats of an event are the same event."""
-    from airflow_vod.emulator.push import legacy_form
+    from airflow_vod.emulator.legacy import legacy_form
 
     for event in (concat_event("Concat-1"), procedure_event("task", "FINISH")):
         for body in (dict(event.raw), legacy_form(event.raw)):
