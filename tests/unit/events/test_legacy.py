@@ -164,3 +164,44 @@ def test_a_field_that_is_not_expected_breaks_nothing() -> None:
         for name in (*forms["v2.0"]["data"], "mediaBasicInfo", "fileInfo", "status"):
             for odd in (None, 7, "x", [], ["x"], [[]], {}, {"a": []}, [{"taskType": 3}]):
                 read_event({**forms["v2.0"], "data": {**forms["v2.0"]["data"], name: odd}, "eventType": event_type})
+
+
+@pytest.mark.parametrize(
+    ("name", "item"),
+    [
+        (
+            "MediaProcessResultSet",
+            ("ImageSprites", "ImageSpriteTask", {"ImageUrlSet": ["http://x/1.jpg"], "WebVttUrl": "http://x/1.vtt"}),
+        ),
+        ("MediaProcessResultSet", ("AnimatedGraphics", "AnimatedGraphicTask", {"Url": "http://x/1.gif"})),
+        (
+            "AiAnalysisResultSet",
+            (
+                "Classification",
+                "ClassificationTask",
+                {"ClassificationSet": [{"Classification": "cat", "Confidence": 9.0}]},
+            ),
+        ),
+        ("AiAnalysisResultSet", ("Tag", "TagTask", {"TagSet": [{"Tag": "cat", "Confidence": 9.0}]})),
+    ],
+)
+def test_every_kind_of_sub_task(name: str, item: tuple[str, str, dict[str, Any]]) -> None:
+    """A kind that the sample lacks is the same by every road too, with its output in the place of form 3.0."""
+    kind, field, output = item
+    result = {"Status": "SUCCESS", "ErrCode": 0, "Message": "", "Input": {"Definition": 10}, "Output": output}
+    payload = {"TaskId": "t", "Status": "FINISH", "ErrCode": 0, "FileId": "1", name: [{"Type": kind, field: result}]}
+    events = roads("ProcedureStateChanged", payload)
+    assert {event.key for event in events.values()} == {events["queue"].key}
+    assert events["callback 2.0"].payload[name] == [{"Type": kind, field: result}]
+    results = [result_of(event) for event in events.values()]
+    assert all((each.files, each.findings) == (results[0].files, results[0].findings) for each in results)
+    assert (results[0].files or results[0].findings)[0].definition == 10
+
+
+def test_a_cover_may_be_a_list() -> None:
+    """The page calls the URL of a cover a list, though its samples show a text; both are read."""
+    for url in ("http://x/1.jpg", ["http://x/1.jpg"]):
+        task = {"taskType": "CoverBySnapshot", "status": "SUCCESS", "errCode": 0, "output": {"imageUrl": url}}
+        data = {"vodTaskId": "t", "status": "FINISH", "errCode": 0, "processTaskList": [task]}
+        result = result_of(parse_event({"eventType": "ProcedureStateChanged", "data": data}))
+        assert [file.url for file in result.files] == ["http://x/1.jpg"]

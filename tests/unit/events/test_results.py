@@ -485,6 +485,19 @@ def test_a_required_key_is_missing(key):
         TaskResult.from_dict(value)
 
 
+def test_a_result_of_an_earlier_version_can_be_read():
+    """An XCom from before files had a kind gives a result that says nothing of what it did not know."""
+    file = {"file_id": "1", "url": "http://x/a", "type": "mp4", "error_code": 0, "message": None, "definition": 20}
+    value = {
+        **{"vod_task_id": "t", "event_type": "ProcedureStateChanged", "outcome": "succeeded", "files": [file]},
+        **{"error_code": 0, "message": None, "status": "FINISH", "file_id": "1", "outputs": {}, "session_id": None},
+        **{"session_context": None, "follow_up_task_ids": []},
+    }
+    result = TaskResult.from_dict(json.loads(json.dumps(value)))
+    assert result.files == (ResultFile("1", "http://x/a", "mp4", 0, None, 20),)
+    assert (result.files[0].kind, result.files[0].metadata, result.findings, result.suggestion) == (None, {}, (), None)
+
+
 def test_a_newer_version_may_add_keys():
     """Keys that this version does not know are left out, and optional ones may be missing."""
     value = {"event_type": "ConcatComplete", "outcome": "succeeded", "files": [{"url": "http://x/a"}], "new": 1}
