@@ -152,6 +152,8 @@ class Relay:
     def count_mode(self, in_use: bool) -> None:
         """Take down what `check_mode` returned."""
         self.health.by_callback = not in_use
+        if not in_use:
+            self.health.failing_since_at, self.health.failure = None, ""
 
     # How much is in the queue
 
@@ -200,6 +202,8 @@ class Relay:
         before = RelayHealth.from_dict(lease.info if lease else {})
         self.health.last_pull_at = _later(self.health.last_pull_at, before.last_pull_at)
         self.health.caught_up_at = _later(self.health.caught_up_at, before.caught_up_at)
+        if self.health.last_pull_at == before.last_pull_at:  # nobody has pulled successfully since
+            self.health.failing_since_at, self.health.failure = before.failing_since_at, before.failure
 
     def holds_lease(self) -> bool:
         """Say whether a pull that starts now ends inside the lease, even if the server holds it."""
