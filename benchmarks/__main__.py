@@ -23,6 +23,7 @@ FIGURES = {
     "calls": "API calls while N tasks wait, in the minutes before VOD is asked about them one by one",
     "idle": "What 10,000 waiting triggers cost",
     "events": "10,000 triggers that wait for what an event says, beside as many that wait for tasks",
+    "unannounced": "Tasks of 20 s to 1 h that VOD does not announce: from their end until they are noticed",
     "imports": "Imports, on top of airflow.sdk",
     "inbox": "The inbox as it grows",
 }

@@ -113,6 +113,11 @@ class _Awaited(NamedTuple):
     unannounced: bool
 
 
+class _Unannounced(NamedTuple):
+    since: float  # monotonic, as is the other
+    asked: float
+
+
 class ReconcileLoop:
     """Reconciles the tasks that are waited for until it is ended, each at its own times.
 
@@ -126,6 +131,9 @@ class ReconcileLoop:
     :param is_awaited: says whether somebody still waits for a task.
     :param note_answer: takes down what VOD has just answered about a task.
     :param survey: asks which tasks have ended; None where each is asked about by itself.
+    :param clock: monotonic seconds.
+    :param wall_clock: Unix seconds.
+    :param rng: spreads the questions.
     """
 
     def __init__(
@@ -134,16 +142,23 @@ class ReconcileLoop:
         is_awaited: Callable[[str], bool],
         note_answer: Callable[[str, Answer], None],
         survey: Survey | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+        rng: random.Random | None = None,
     ) -> None:
         self._reconciler = reconciler
         self._is_awaited = is_awaited
         self._note_answer = note_answer
         self._survey = survey
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._rng = rng or random.Random()  # noqa: S311
         self._added: queue.SimpleQueue[_Awaited | None] = queue.SimpleQueue()
         # A heap: when to ask and the start of the wait, both monotonic; the task. Only what `_planned` says too counts.
         self._due: list[tuple[float, float, str]] = []
         self._planned: dict[str, float] = {}
-        self._unannounced: dict[str, float] = {}  # with the start of the wait
+        self._unannounced: dict[str, _Unannounced] = {}
         self._surveying = False
         self._survey_due = float("inf")  # monotonic
         self._ending = False
@@ -170,23 +185,37 @@ class ReconcileLoop:
         :raises Exception: what is neither VOD's nor the inbox's failure to answer, which only delay a task.
         """
         while not self._ending:
-            self._take_added()
-            if time.monotonic() >= self._survey_due:
-                self._look_around()
-            now = time.monotonic()
-            while self._due and self._due[0][0] <= now and not self._ending:
-                at, since, vod_task_id = heapq.heappop(self._due)
-                if self._planned.get(vod_task_id) == at:
-                    self._ask(vod_task_id, since)
-                if time.monotonic() >= self._survey_due:
-                    break
+            due = self.due()
+            self.take_added(None if due == float("inf") else max(due - self._clock(), 0.0))
+            self.turn()
 
-    def _take_added(self) -> None:
-        """Wait until the next task is due or one is added, and take all that were added."""
-        next_due = min(self._due[0][0] if self._due else float("inf"), self._survey_due)
+    def due(self) -> float:
+        """Answer when to call `turn` again, by the monotonic clock; infinity for when something is added."""
+        return min(self._due[0][0] if self._due else float("inf"), self._survey_due)
+
+    def turn(self) -> None:
+        """Ask about all that is due; a survey does not stand in line behind single tasks."""
+        if self._clock() >= self._survey_due:
+            self._look_around()
+        now = self._clock()
+        while self._due and self._due[0][0] <= now and not self._ending:
+            at, since, vod_task_id = heapq.heappop(self._due)
+            if self._planned.get(vod_task_id) == at:
+                if self._is_surveyed(vod_task_id):
+                    del self._planned[vod_task_id]
+                    self._plan(vod_task_id, since, now, closely=False)
+                else:
+                    self._ask(vod_task_id, since)
+            if self._clock() >= self._survey_due:
+                return
+
+    def take_added(self, seconds: float | None = 0.0) -> None:
+        """Take the tasks that were added.
+
+        :param seconds: for which to wait at most if there are none; None waits until there are, or until `end`.
+        """
         try:
-            timeout = None if next_due == float("inf") else max(next_due - time.monotonic(), 0.0)
-            added = self._added.get(timeout=timeout)
+            added = self._added.get(timeout=seconds) if seconds != 0.0 else self._added.get_nowait()
             while True:
                 if added is not None:
                     self._take(added)
@@ -195,22 +224,28 @@ class ReconcileLoop:
             return
 
     def _take(self, added: _Awaited) -> None:
-        since = _monotonic(added.since_at)
+        since = self._monotonic(added.since_at)
+        asked = since if added.asked_at is None else self._monotonic(added.asked_at)
         if added.unannounced:
-            self._note_unannounced(added.vod_task_id, since)
-        asked = since if added.asked_at is None else _monotonic(added.asked_at)
-        # Before a survey can tell: the task may have ended before what the first one looks at.
+            self._note_unannounced(added.vod_task_id, since, asked)
         self._plan(added.vod_task_id, since, asked, closely=added.vod_task_id in self._unannounced)
 
-    def _note_unannounced(self, vod_task_id: str, since: float) -> None:
-        self._unannounced.setdefault(vod_task_id, since)
+    def _note_unannounced(self, vod_task_id: str, since: float, asked: float) -> None:
+        self._unannounced[vod_task_id] = _Unannounced(since, asked)
         if self._survey is not None and self._survey_due == float("inf"):
-            self._survey_due = time.monotonic()
+            self._survey_due = self._clock()
+
+    def _is_surveyed(self, vod_task_id: str) -> bool:
+        """Say whether surveys would have shown the end of a task: it was asked about in the time that they look at."""
+        known = self._unannounced.get(vod_task_id)
+        if known is None or not self._surveying or self._survey is None or self._survey.covers_since_at is None:
+            return False
+        return self._wall_clock() - (self._clock() - known.asked) >= self._survey.covers_since_at
 
     def _plan(self, vod_task_id: str, since: float, after: float, *, closely: bool) -> None:
         """Plan the first time to ask that is later than a moment."""
         if closely:
-            at = after + _close_pause(after - since)
+            at = after + self._close_pause(after - since)
         else:
             at = next(since + at for at in reconcile_times(vod_task_id) if since + at > after)
         if at < self._planned.get(vod_task_id, float("inf")):  # a wait that ended may have left a later time
@@ -225,42 +260,39 @@ class ReconcileLoop:
         try:
             # Its next time comes; whoever ends this must not wait for long.
             answer = self._reconciler.ask(vod_task_id, tries=1)
-            if answer.unannounced:
-                self._note_unannounced(vod_task_id, since)
+            if answer.unannounced or vod_task_id in self._unannounced:
+                self._note_unannounced(vod_task_id, since, self._clock())
             self._note_answer(vod_task_id, answer)
         except (VodApiError, InboxError) as error:
             log.info("Task %s cannot be reconciled now and will be later: %s", vod_task_id, error)
         closely = vod_task_id in self._unannounced and not self._surveying
-        self._plan(vod_task_id, since, time.monotonic(), closely=closely)
+        self._plan(vod_task_id, since, self._clock(), closely=closely)
 
     def _look_around(self) -> None:
         """Ask which of the tasks that are not announced have ended, where that is cheaper than to ask about each."""
-        self._unannounced = {each: since for each, since in self._unannounced.items() if self._is_awaited(each)}
+        self._unannounced = {each: known for each, known in self._unannounced.items() if self._is_awaited(each)}
         ended, was_surveying = None, self._surveying
         if self._survey is not None and len(self._unannounced) >= SURVEY_FROM:
             ended = self._survey.ended(self._unannounced.keys())
         self._surveying = ended is not None
         for vod_task_id in ended or ():
-            self._ask(vod_task_id, self._unannounced[vod_task_id])
+            self._ask(vod_task_id, self._unannounced[vod_task_id].since)
         if was_surveying and not self._surveying:
-            for vod_task_id, since in self._unannounced.items():
-                self._plan(vod_task_id, since, time.monotonic(), closely=True)
-        pause = SURVEY_EVERY * random.uniform(0.8, 1.2)  # noqa: S311
-        self._survey_due = time.monotonic() + pause if self._unannounced else float("inf")
+            for vod_task_id, known in self._unannounced.items():
+                self._plan(vod_task_id, known.since, self._clock(), closely=True)
+        pause = SURVEY_EVERY * self._rng.uniform(0.8, 1.2)
+        self._survey_due = self._clock() + pause if self._unannounced else float("inf")
 
+    def _close_pause(self, waited: float) -> float:
+        """Answer after how many seconds to ask again about a task that is not announced.
 
-def _monotonic(moment_at: float) -> float:
-    """Find a past moment on the monotonic clock, on which nobody sets the time."""
-    return time.monotonic() - max(0.0, time.time() - moment_at)
+        :param waited: seconds for which it has been waited for: what has taken long may take longer.
+        """
+        return min(CLOSE_FIRST + max(waited, 0.0) / 30, CLOSE_SLOWEST) * self._rng.uniform(0.8, 1.0)
 
-
-def _close_pause(waited: float) -> float:
-    """Answer after how many seconds to ask again about a task that is not announced.
-
-    :param waited: seconds for which it has been waited for: what has taken long may take longer.
-    """
-    pause = min(CLOSE_FIRST + max(waited, 0.0) / 30, CLOSE_SLOWEST)
-    return pause * random.uniform(0.8, 1.0)  # noqa: S311
+    def _monotonic(self, moment_at: float) -> float:
+        """Find a past moment on the monotonic clock, on which nobody sets the time."""
+        return self._clock() - max(0.0, self._wall_clock() - moment_at)
 
 
 def reconcile_times(vod_task_id: str) -> Iterator[float]:

@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 
 ACTION = "DescribeTasks"
 CALLS_PER_SECOND = 20  # of the 100 that the API allows an account
-LOOK_BACK = 305.0  # seconds: VOD refuses a clock that is 300 s off (AuthFailure.SignatureExpire)
+SKEW = 305.0  # seconds: VOD refuses a clock that is 300 s off (AuthFailure.SignatureExpire)
+FIRST_LOOK_BACK = 60.0  # seconds before the first survey whose ends it shows
 PAGE = 100  # tasks (VOD API, DescribeTasks: at most 100)
 MOST_PAGES = 50  # for one survey
 REFUSED_FOR = 600.0  # seconds without another try after VOD has refused
@@ -43,7 +44,9 @@ class Survey:
         self._client = client
         self._clock = clock
         self._pacer = pacer(client.settings.account, ACTION, CALLS_PER_SECOND)
-        self._looked_at: float | None = None  # when the latest complete survey began
+        self.covers_since_at: float | None = None
+        """Unix seconds, by the clock given, since when surveys show every end; None where they do not."""
+        self._looked_at = 0.0  # when the latest complete survey began
         self._refused_until = float("-inf")
 
     def ended(self, vod_task_ids: Collection[str]) -> set[str] | None:
@@ -56,18 +59,21 @@ class Survey:
         if began_at < self._refused_until:
             return None
         try:
-            ended = self._read(vod_task_ids, (self._looked_at or began_at) - LOOK_BACK)
+            covered_to_at = began_at - FIRST_LOOK_BACK if self.covers_since_at is None else self._looked_at
+            ended = self._read(vod_task_ids, covered_to_at - SKEW)
         except (VodAuthenticationError, VodInvalidRequestError) as error:
-            self._refused_until, self._looked_at = began_at + REFUSED_FOR, None
+            self._refused_until, self.covers_since_at = began_at + REFUSED_FOR, None
             log.warning("VOD does not list the tasks that have ended, so each is asked about by itself: %s", error)
             return None
         except VodApiError as error:
             log.info("VOD cannot be asked now which tasks have ended: %s", error)
             return set()
         if ended is None:
-            self._refused_until, self._looked_at = began_at + REFUSED_FOR, None
+            self._refused_until, self.covers_since_at = began_at + REFUSED_FOR, None
             log.info("So many tasks end that asking about each one that is waited for is cheaper than listing them")
             return None
+        if self.covers_since_at is None:
+            self.covers_since_at = covered_to_at
         self._looked_at = began_at
         return ended
 

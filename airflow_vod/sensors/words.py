@@ -78,7 +78,9 @@ def failure_in_words(result: TaskResult) -> str:
         name = " ".join(filter(None, (file.type or "file", file.file_id)))
         by_error.setdefault(_error(file.error_code, file.message), []).append(name)
     said = [f"{', '.join(names)}: {error}" for error, names in by_error.items()]
-    if not any(file.error_code == result.error_code and (file.message or "") in (result.message or "") for file in failed):
+    if not any(
+        file.error_code == result.error_code and (file.message or "") in (result.message or "") for file in failed
+    ):
         said.insert(0, _error(result.error_code, result.message))  # else it is the error of a file, which is told below
     if len(failed) > _MOST_FILES:
         said.append(f"and {len(failed) - _MOST_FILES} more files")

@@ -190,8 +190,7 @@ def test_a_sensor_that_wakes_up_now_and_then_asks_about_as_often(
             break
         loop, now = ReconcileLoop(None, bool, lambda *_: None), time.time()  # type: ignore[arg-type]
         loop.add(vod_task_id, now - waited, now - waited + asked_after)
-        loop.add("", now)  # so that the first is taken at once
-        loop._take_added()
+        loop.take_added()
         if loop._due[0][0] <= time.monotonic():
             longest = max(longest, waited - asked_after)
             asked, asked_after = asked + 1, waited
