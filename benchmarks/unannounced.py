@@ -100,8 +100,12 @@ def _live(
 
 def _pace(client: VodClient, clock: ManualClock) -> None:
     """Let this client's calls wait for their turn in virtual time."""
+
+    def sleep(seconds: float) -> None:
+        clock.advance(seconds)
+
     for action, limit in (
         (reconcile.ACTION, reconcile.CALLS_PER_SECOND),
         (survey.ACTION, survey.CALLS_PER_SECOND),
     ):
-        pacing._pacers[client.settings.account, action] = pacing.Pacer(limit, clock.now, clock.advance)
+        pacing._pacers[client.settings.account, action] = pacing.Pacer(limit, clock.now, sleep)

@@ -84,7 +84,7 @@ class VodTaskSensor(VodSensor):
         self.on_partial = on_partial
         self.fail_fast = fail_fast
         self.end_from_trigger = end_from_trigger
-        if event_type is not None:
+        if event_type is not None and event_type != ():
             from airflow_vod.events.matching import check_end_tasks
 
             check_end_tasks(event_type)

@@ -1,8 +1,8 @@
 """How long after its end a task is noticed that VOD does not announce.
 
 Invariants: tasks of 20 s to 1 h, as many short ones as long ones (by the logarithm of their length), all submitted at once and
-each asked about once by then. In virtual time, with a real client, emulator and inbox, so seconds of the network are not in it. The
-baseline is the schedule of a task that is announced, on which such a task was found before.
+each asked about once by then. In virtual time, with a real client, emulator and inbox, so seconds of the network are not in
+it. The baseline is the schedule of a task that is announced, on which such a task was found before.
 """
 
 from __future__ import annotations

@@ -2,67 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSensorTimeout, TaskDeferred
+from airflow.sdk.exceptions import AirflowSensorTimeout
 
 from airflow_vod.emulator import EmulatorOptions
 from airflow_vod.sensors import base as sensors_base
-from airflow_vod.sensors.base import VodSensor
 from airflow_vod.sensors.vod import VodTaskFailedError, VodTaskSensor
 from airflow_vod.sensors.vod_event import VodEventSensor
 from airflow_vod.waiting import trouble
 from tests import tempo
 from tests.airflow_fixtures import MODES, SENSOR_MARKS, SUB_APP_ID, Vod
+from tests.executing import Make, error_of, wait
 
 pytestmark = SENSOR_MARKS
 ENDED = {"TaskId": "Concat-1", "FileInfoSet": [{"ErrCode": 0, "FileId": "1"}]}
 
-Make = Callable[..., VodSensor]
 SENSORS: dict[str, Make] = {
     "task": lambda **arguments: VodTaskSensor(task_id="wait", **{"vod_task_id": "Concat-1"} | arguments),
     "event": lambda **arguments: VodEventSensor(
         task_id="wait", match={"vod_task_id": "Concat-1"}, since="2020-01-01", **arguments
     ),
 }
-
-
-def wait(make: Make, mode: str, **arguments: Any) -> Any:
-    """Execute a sensor as Airflow does, from process to process."""
-    began = datetime.now(UTC)
-    first: list[datetime] = []
-    ti = SimpleNamespace(dag_id="dag", run_id="run", task_id="wait", map_index=-1, start_date=began)
-    ti.xcom_push, ti.get_first_reschedule_date = lambda **_: None, lambda _: first[0] if first else None
-    context: Any = {"ti": ti}
-    while True:
-        sensor = make(**MODES[mode] | arguments)
-        try:
-            return sensor.execute(context)
-        except AirflowRescheduleException:
-            first[:] = [began]
-        except TaskDeferred as deferral:
-            event = asyncio.run(_fired(deferral.trigger))
-            return make(**MODES[mode] | arguments).resume_execution(
-                deferral.method_name, {"event": event.payload}, context
-            )
-
-
-async def _fired(trigger: Any) -> Any:
-    return await anext(trigger.run())
-
-
-def error_of(make: Make, mode: str, **arguments: Any) -> Exception:
-    """Execute a sensor that fails, and answer its error."""
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - which one is what is asked
-        wait(make, mode, **arguments)
-    return caught.value
 
 
 @pytest.fixture
