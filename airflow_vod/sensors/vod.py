@@ -277,10 +277,11 @@ class VodTaskSensor(VodSensor):
             return []
         lines = {line.vod_task_id: line for line in self._inbox.waiters.read(self._queue, self._line_ids(context))}
         again_at, due = time.time() - _ASK_AGAIN, []
-        for vod_task_id in self._missing:
+        for number, vod_task_id in enumerate(self._missing):
             line = lines.get(vod_task_id)
             asked_at = (line and line.asked_at) or 0.0
-            if not asked_at or (asked_at < again_at and (self._event_types == [] or (line and line.unannounced))):
+            unannounced = self._event_types == [] or (line is not None and line.unannounced)
+            if (unannounced and asked_at < again_at) or (not asked_at and number < _ASK_LIMIT):
                 due.append((asked_at, vod_task_id))
         return [vod_task_id for _, vod_task_id in sorted(due, key=lambda each: each[0])[:_ASK_LIMIT]]
 
