@@ -16,12 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_vod import metrics
 from airflow_vod.events.parse import UnparsedEvent, VodEvent, read_event
-from airflow_vod.exceptions import (
-    InboxError,
-    InboxUnavailableError,
-    VodApiError,
-    VodPushModeError,
-)
+from airflow_vod.exceptions import InboxError, InboxUnavailableError, VodApiError, VodPushModeError
 from airflow_vod.inbox.leases import new_holder
 from airflow_vod.relay.health import RelayHealth
 from airflow_vod.tencent.client import PULL_HOLD, PULL_LIMIT
