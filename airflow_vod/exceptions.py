@@ -21,13 +21,30 @@ Invariant: no message of these errors holds a secret; whoever raises one passes 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 PROXY_AUTHENTICATION = "ProxyAuthenticationRequired"  # our own code: the API was not reached
 
 
 class VodError(Exception):
     """Base of all errors of this package."""
+
+    _during = ""
+
+    def during(self, what: str) -> Self:
+        """Add what was going on, for who finds the error in a log.
+
+        :param what: one or more sentences; what was added before is kept instead.
+        """
+        self._during = self._during or what
+        return self
+
+    def _told(self) -> str:
+        """Say what is wrong."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        return f"{self._told()} {self._during}" if self._during else self._told()
 
 
 class VodSettingsError(VodError, ValueError):
@@ -63,7 +80,7 @@ class VodApiError(VodError):
         self.request_id = request_id
         self.remedy = remedy
 
-    def __str__(self) -> str:
+    def _told(self) -> str:
         request = f" (request id {self.request_id})" if self.request_id else ""
         remedy = f" {self.remedy}" if self.remedy else ""
         return printable(f"{self.action}: {self.code}: {self.message}{request}.{remedy}")

@@ -24,6 +24,7 @@ FIGURES = {
     "idle": "What 10,000 waiting triggers cost",
     "events": "10,000 triggers that wait for what an event says, beside as many that wait for tasks",
     "fetch": "Files from VOD to a folder, on this machine",
+    "unannounced": "Tasks of 20 s to 1 h that VOD does not announce: from their end until they are noticed",
     "imports": "Imports, on top of airflow.sdk",
     "inbox": "The inbox as it grows",
 }

@@ -301,6 +301,32 @@ def type_of_detail(name: str) -> EventType:
     return _BY_DETAIL.get(stem.casefold()) or EventType(f"{stem}Complete", f"{stem}CompleteEvent")
 
 
+UNANNOUNCED = frozenset(
+    {
+        "aigcaudio",
+        "aigcvideoredraw",
+        "clonevoiceasync",
+        "createaigcaudioclone",
+        "createaigcsubject",
+        "designvoiceasync",
+        "importmediaknowledge",
+        "sceneaigcvideo",
+        "texttospeechasync",
+        "videodepthestimation",
+    }
+)
+"""The task types, in lower case and without ``Task`` at the end, for which EventContent has no field and no event type
+(VOD API, EventContent and DescribeTaskDetail)."""
+
+
+def is_unannounced(task_type: Any) -> bool:
+    """Whether VOD sends no event when a task of this type ends, so that only a question finds out.
+
+    :param task_type: ``TaskType`` of an answer, such as ``AigcAudioTask``; one that is not known counts as announced.
+    """
+    return isinstance(task_type, str) and task_type.strip().removesuffix("Task").casefold() in UNANNOUNCED
+
+
 def values_at(value: Any, path: str) -> list[Any]:
     """Find the values at a path of the table.
 

@@ -6,11 +6,21 @@ from airflow import __version__
 from packaging.version import Version
 
 try:
-    from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferralTimeout
+    from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferralError, TaskDeferralTimeout
 except ImportError:  # before 3.2
-    from airflow.exceptions import AirflowRescheduleException, TaskDeferralTimeout  # type: ignore[no-redef]
+    from airflow.exceptions import (  # type: ignore[no-redef]
+        AirflowRescheduleException,
+        TaskDeferralError,
+        TaskDeferralTimeout,
+    )
 
-__all__ = ["AIRFLOW_V_3_1_PLUS", "AIRFLOW_V_3_3_PLUS", "AirflowRescheduleException", "TaskDeferralTimeout"]
+__all__ = [
+    "AIRFLOW_V_3_1_PLUS",
+    "AIRFLOW_V_3_3_PLUS",
+    "AirflowRescheduleException",
+    "TaskDeferralError",
+    "TaskDeferralTimeout",
+]
 
 _version = Version(Version(__version__).base_version)
 

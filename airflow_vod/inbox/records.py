@@ -125,6 +125,8 @@ class Waiter:
     :param deadline: Unix seconds at which the wait is given up; None for never.
     :param since: Unix seconds by the database's clock; the store sets it when the waiter is first added.
     :param asked_at: Unix seconds by the database's clock at which VOD was last asked about the task; `mark_asked` sets it.
+    :param answer: what VOD said then, in words; None if it was not asked.
+    :param unannounced: whether VOD announces no end of such a task, so that it has to be asked; None where that is not known.
     """
 
     id: str
@@ -134,6 +136,8 @@ class Waiter:
     deadline: float | None = None
     since: float | None = None
     asked_at: float | None = None
+    answer: str | None = None
+    unannounced: bool | None = None
 
     @classmethod
     def of(

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mysql
 
-SCHEMA_VERSION = "0002"  # the newest Alembic revision; a store opens only tables of exactly this version
+SCHEMA_VERSION = "0003"  # the newest Alembic revision; a store opens only tables of exactly this version
 VERSION_TABLE = "vod_inbox_version"
 
 ID_LENGTH = 255
@@ -117,6 +117,8 @@ vod_waiter = Table(
     Column("deadline", Seconds, nullable=True),
     Column("owner", IdText, nullable=True),  # NULL only in rows older than this column
     Column("asked_at", Seconds, nullable=True),
+    Column("answer", LongText, nullable=True),
+    Column("unannounced", Boolean, nullable=True),  # NULL: not known
     PrimaryKeyConstraint("queue", "id"),
 )
 Index("ix_vod_waiter_task", vod_waiter.c.vod_task_id, vod_waiter.c.queue)

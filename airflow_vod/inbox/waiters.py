@@ -38,7 +38,15 @@ class Waiters:
         these = table.queue == queue, table.id.in_(ids)
         self._remove = delete(vod_waiter).where(*these)
         self._remove_owned = self._remove.where(table.owner == bindparam("by", type_=table.owner.type))
-        self._mark_asked = update(vod_waiter).where(*these).values(asked_at=now)
+        self._mark_asked = (
+            update(vod_waiter)
+            .where(*these)
+            .values(
+                asked_at=now,
+                answer=func.coalesce(bindparam("said", type_=table.answer.type), table.answer),
+                unannounced=func.coalesce(bindparam("is_unannounced", type_=table.unannounced.type), table.unannounced),
+            )
+        )
         self._expire = delete(vod_waiter).where(table.deadline <= bindparam("cutoff", type_=table.deadline.type))
         select_each, event = database.dialect.select_each, vod_event.c
         read = event.queue == queue, event.read_at.is_not(None)
@@ -55,6 +63,8 @@ class Waiters:
             table.deadline,
             table.since,
             table.asked_at,
+            table.answer,
+            table.unannounced,
         )
         self._read = select(*columns).where(*these)
         self._longest = (
@@ -66,7 +76,7 @@ class Waiters:
         self._count = select(func.count()).select_from(vod_waiter).where(table.queue == queue, in_time)
 
     def add(self, queue: str, waiters: Sequence[Waiter], owner: str) -> None:
-        """Record waiters. A row that exists is updated and changes its owner, but keeps `since` and `asked_at`.
+        """Record waiters. A row that exists is updated and changes its owner, but keeps `since` and what VOD was asked.
 
         :param queue: name of the queue.
         :param waiters: any number; their `since` is ignored.
@@ -99,15 +109,20 @@ class Waiters:
                 removed += connection.execute(statement, values | {"ids": some}).rowcount
         return removed
 
-    def mark_asked(self, queue: str, ids: Collection[str]) -> None:
+    def mark_asked(
+        self, queue: str, ids: Collection[str], answer: str | None = None, *, unannounced: bool | None = None
+    ) -> None:
         """Note that VOD was asked just now about the tasks of these waiters. Ids that are not there are ignored.
 
         :param queue: name of the queue.
         :param ids: of the waiters, any number and whoever owns them.
+        :param answer: what VOD said, in words; None keeps what it said before.
+        :param unannounced: whether VOD announces no end of such tasks; None keeps what is known.
         :raises InboxUnavailableError: not all of them are marked; try again.
         """
+        said = None if answer is None else storable(answer, MAX_TEXT)
         for some in chunks(sorted(filter(is_id, ids))):
-            values: dict[str, Any] = {"of_queue": queue, "ids": some}
+            values: dict[str, Any] = {"of_queue": queue, "ids": some, "said": said, "is_unannounced": unannounced}
             with self._database.write() as connection:
                 connection.execute(self._mark_asked, values | self._database.times())
 
@@ -185,6 +200,8 @@ def _waiter(row: Any) -> Waiter:
         deadline=row.deadline,
         since=row.since,
         asked_at=row.asked_at,
+        answer=row.answer,
+        unannounced=None if row.unannounced is None else bool(row.unannounced),
     )
 
 
@@ -199,4 +216,6 @@ def _row(queue: str, waiter: Waiter, owner: str) -> dict[str, Any]:
         "deadline": waiter.deadline,
         "owner": storable(owner, ID_LENGTH),
         "asked_at": waiter.asked_at,
+        "answer": None if waiter.answer is None else storable(waiter.answer, MAX_TEXT),
+        "unannounced": waiter.unannounced,
     }

@@ -136,6 +136,8 @@ class Relay:
     def count_mode(self, in_use: bool) -> None:
         """Take down what `check_mode` returned."""
         self.health.by_callback = not in_use
+        if not in_use:
+            self.health.failing_since_at, self.health.failure = None, ""
 
     # How much is in the queue
 
@@ -184,9 +186,11 @@ class Relay:
         before = RelayHealth.from_dict(lease.info if lease else {})
         self.health.last_pull_at = _later(self.health.last_pull_at, before.last_pull_at)
         self.health.caught_up_at = _later(self.health.caught_up_at, before.caught_up_at)
-        # Until a pull succeeds it is the same trouble, whoever pulls.
-        self.health.failing_since_at, self.health.failure = before.failing_since_at, before.failure
-        self.health.pulls_refused = before.pulls_refused
+        if (
+            self.health.last_pull_at == before.last_pull_at
+        ):  # until a pull succeeds it is the same trouble, whoever pulls
+            self.health.failing_since_at, self.health.failure = before.failing_since_at, before.failure
+            self.health.pulls_refused = before.pulls_refused
         self.health.rivals, self.health.rivals_until_at = before.rivals, before.rivals_until_at
 
     def holds_lease(self) -> bool:

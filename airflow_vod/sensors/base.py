@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import functools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -30,11 +30,12 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_vod.exceptions import InboxError, InboxUnavailableError, VodError, error_from_dict
 from airflow_vod.hooks.inbox_file import inbox_file_problem
-from airflow_vod.hooks.version_compat import AirflowRescheduleException, TaskDeferralTimeout
+from airflow_vod.hooks.version_compat import AirflowRescheduleException, TaskDeferralError, TaskDeferralTimeout
 from airflow_vod.hooks.vod import DEFAULT_CONN_ID, VodHook
 from airflow_vod.inbox.lookup import task_name
 from airflow_vod.links.vod import LINKS, push_links
-from airflow_vod.sensors.words import queue_in_words, warn_at_the_dag
+from airflow_vod.sensors.endings import ends_as_airflow_says
+from airflow_vod.sensors.words import doctor, queue_in_words, trouble_in_words, warn_at_the_dag
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -96,6 +97,10 @@ class VodSensor(BaseSensorOperator):
         """Look before the wait, as far as it may find what the wait would not."""
         return self._look(context)
 
+    def _last_look(self, context: Context) -> PokeReturnValue | None:
+        """Look when the time is over, for nothing may have looked since shortly before."""
+        return self._look(context)
+
     def _listed_for(self) -> Sequence[str | None]:
         """Answer the VOD tasks under which people see this sensor wait; None for whatever is no task."""
         raise NotImplementedError
@@ -120,14 +125,18 @@ class VodSensor(BaseSensorOperator):
         raise NotImplementedError
 
     def _timeout_message(self, event: dict[str, Any]) -> str:
-        """Say what did not come."""
+        """Say what did not come, and what is known of it."""
         raise NotImplementedError
+
+    def _remedy(self) -> str:
+        """Say what a person can do after a wait that ended without result."""
+        return "clear this task to wait again"
 
     # Airflow calls these
 
     def execute(self, context: Context) -> Any:
         """Wait in the way that was chosen."""
-        with self._ends_as_airflow_says():
+        with ends_as_airflow_says(self, lambda: self._deadline_at(context)):
             deadline_at = self._deadline_at(context)
             if not self.deferrable:
                 return self._execute_here(context)
@@ -147,6 +156,8 @@ class VodSensor(BaseSensorOperator):
             return result
         event = self._stay(context, None if self._stays_until_end else _MOMENT)
         if event is None and time.time() < self._deadline_at(context):
+            if trouble := trouble_in_words(self._hook, self._queue):
+                self.log.warning("Waiting for %s goes on. %s", self._wanted(), trouble)
             return False
         return PokeReturnValue(is_done=True, xcom_value=self.execute_complete(context, event or {"status": "timeout"}))
 
@@ -171,12 +182,14 @@ class VodSensor(BaseSensorOperator):
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Take over from the triggerer, also where Airflow itself has ended the wait there."""
-        with self._ends_as_airflow_says():
+        with ends_as_airflow_says(self, lambda: self._deadline_at(context)):
             try:
                 # Not as `BaseSensorOperator` does it: with `soft_fail` that skips whatever went wrong.
                 return super(BaseSensorOperator, self).resume_execution(next_method, next_kwargs, context)
             except TaskDeferralTimeout:
                 return self._end_with_timeout(context, {})
+            except TaskDeferralError as error:  # the trigger crashed, or could not be made
+                raise type(error)(f"{error}, as the log above says. {self.where()}") from error
 
     _stay_here: Stay | None = None
     _killed = False
@@ -242,9 +255,11 @@ class VodSensor(BaseSensorOperator):
         """Answer when the wait ends, in Unix seconds: `timeout` after it began, in whatever process."""
         if self._deadline is None:
             ti = context["ti"]
-            began = (
-                ti.start_date if self.deferrable else ti.get_first_reschedule_date(context) if self.reschedule else None
-            )
+            began = None
+            if self.reschedule or (self.deferrable and self.silent_fail):
+                began = ti.get_first_reschedule_date(context)
+            if self.deferrable:
+                began = began or ti.start_date
             self._deadline = (began.timestamp() if began else time.time()) + self.timeout
         return self._deadline
 
@@ -267,11 +282,13 @@ class VodSensor(BaseSensorOperator):
     def _end_with_timeout(self, context: Context, event: dict[str, Any]) -> Any:
         """Look once more, for nothing may have looked since the deadline was near; else say what was seen meanwhile."""
         try:
-            if result := self._look(context):
+            if result := self._last_look(context):
                 return result.xcom_value
         except InboxUnavailableError:
             pass  # the message says so
-        raise AirflowSensorTimeout(f"{self._timeout_message(event)} {self._seen(event.get('asked_at'))}")
+        trouble = f"The last trouble of the wait: {event['trouble']}" if event.get("trouble") else ""
+        said = self._timeout_message(event), queue_in_words(self._hook, self._queue), trouble, self.where()
+        raise AirflowSensorTimeout(" ".join(filter(None, said)))
 
     def _take_patiently(self, context: Context, event: dict[str, Any]) -> PokeReturnValue | None:
         """Read what was found, retrying while the inbox is unreachable: a finished wait must not be lost."""
@@ -286,27 +303,6 @@ class VodSensor(BaseSensorOperator):
             reraise=True,
         )
         return retrying(self._take, context, event)
-
-    @contextlib.contextmanager
-    def _ends_as_airflow_says(self) -> Iterator[None]:
-        """Turn an error into a skip where the DAG's author asked for that, with the reason as its message.
-
-        Airflow itself decides this differently by mode; this is its table for the mode ``poke``, for every mode.
-        """
-        try:
-            yield
-        except AirflowSkipException as skip:
-            if skip.__cause__ is None:
-                raise
-            raise AirflowSkipException(str(skip.__cause__)) from skip.__cause__
-        except (AirflowSensorTimeout, AirflowFailException) as error:
-            if self.soft_fail or self.never_fail:
-                raise AirflowSkipException(str(error)) from error
-            raise
-        except Exception as error:
-            if self.never_fail and not isinstance(error, AirflowRescheduleException):
-                raise AirflowSkipException(str(error)) from error
-            raise
 
     # What it takes
 
@@ -331,7 +327,17 @@ class VodSensor(BaseSensorOperator):
 
     # For who has to find out why nothing came
 
-    def _seen(self, asked_at: float | None) -> str:
-        """Say what was seen meanwhile."""
-        asked = f" VOD itself was last asked {time.time() - asked_at:.0f} s ago." if asked_at else ""
-        return queue_in_words(self._hook, self._queue) + asked
+    def where(self, *, knows_connection: bool = True, next_step: str | None = None) -> str:
+        """Name what was waited for, where, and what to do next.
+
+        :param knows_connection: whether the connection can be read.
+        :param next_step: what to do, where that is known better than in general.
+        """
+        try:
+            wanted, where = self._wanted(), f" in queue {self.vod_settings.queue}" if knows_connection else ""
+        except VodError:  # it is what is wrong
+            wanted, where = "what it was to wait for", ""
+        return (
+            f"Task {self.task_id} waited for {wanted}{where}, connection {self.vod_conn_id!r}. "
+            f"Next: {next_step or f'run `{doctor(self._hook)}`; {self._remedy()}'}."
+        )

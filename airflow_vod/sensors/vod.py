@@ -17,6 +17,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException, PokeReturn
 from airflow_vod.exceptions import VodApiError, VodAuthenticationError
 from airflow_vod.inbox.lookup import look, task_name, vod_task_ids
 from airflow_vod.sensors.base import VodSensor
+from airflow_vod.sensors.words import failure_in_words
+from airflow_vod.waiting.trouble import moment_in_words
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
@@ -24,9 +26,15 @@ if TYPE_CHECKING:
     from airflow.triggers.base import StartTriggerArgs
 
     from airflow_vod.events.results import TaskResult
+    from airflow_vod.relay.reconcile import Answer
     from airflow_vod.triggers.vod import VodTaskTrigger
 
 _ASK_LIMIT = 16  # tasks that a sensor may ask VOD about before it waits
+_SUBMIT_AGAIN = (
+    "clear the task that submitted it, to submit it to VOD again; this one alone would find the same failure"
+)
+_ANSWERS_TOLD = 3  # in one message
+_ASK_AGAIN = 5.0  # seconds until a process may ask again about a task that VOD does not announce
 
 
 class VodTaskFailedError(AirflowFailException):
@@ -40,7 +48,9 @@ class VodTaskSensor(VodSensor):
 
     :param vod_task_id: id of the VOD task, or a list of ids: then all must end, and the results come in the same order.
         Templated; takes the output of other tasks.
-    :param event_type: event type that counts, or several; None for any that ends the task.
+    :param event_type: event type that counts, or several; None for any that ends the task. An empty tuple says that VOD
+        announces no end of the task, so that it is asked about every few seconds; where VOD's own answer tells that, it need
+        not be given, except with `start_from_trigger`.
     :param vod_conn_id: Airflow connection to the VOD application.
     :param sub_app_id: another application of the same account than the connection's.
     :param on_partial: what to do when some outputs of the task failed and others did not: ``fail``, or ``succeed`` and leave
@@ -74,7 +84,7 @@ class VodTaskSensor(VodSensor):
         self.on_partial = on_partial
         self.fail_fast = fail_fast
         self.end_from_trigger = end_from_trigger
-        if event_type is not None:
+        if event_type is not None and event_type != ():
             from airflow_vod.events.matching import check_end_tasks
 
             check_end_tasks(event_type)
@@ -162,6 +172,8 @@ class VodTaskSensor(VodSensor):
             deadline=deadline_at,
             waiter=task_name(context["ti"]),
             asked_at=self._asked_at,
+            answer=next(iter(self._answers.values())).words if self._answers else None,
+            unannounced=[each for each, answer in self._answers.items() if answer.unannounced],
         )
 
     def _listed_for(self) -> Sequence[str | None]:
@@ -175,7 +187,7 @@ class VodTaskSensor(VodSensor):
         :return: what the sensor returns, once every task has ended; None while one has not.
         :raises VodTaskFailedError: a task has failed.
         """
-        found = look(self._inbox, self._queue, self._vod_task_ids, self._event_types)
+        found = look(self._inbox, self._queue, self._vod_task_ids, self._event_types or None)
         failed, self._missing = found.failed(self.on_partial), found.missing
         self._of_interest = next((result.vod_task_id for result in failed), next(iter(found.missing), None))
         if not found.complete and not (failed and self.fail_fast):
@@ -183,9 +195,9 @@ class VodTaskSensor(VodSensor):
         found.mark_read(self._inbox, task_name(context["ti"]))
         self._results = list(found.results.values())
         if failed:
-            raise VodTaskFailedError("\n".join(_describe(result) for result in failed))
+            raise VodTaskFailedError("\n".join([*map(failure_in_words, failed), self.where(next_step=_SUBMIT_AGAIN)]))
         for result in found.failed("fail"):
-            self.log.warning("%s", _describe(result))
+            self.log.warning("%s", failure_in_words(result))
         for event in found.events.values():
             self.log.info("Found %s of VOD task %s in the inbox", event.event_type, event.vod_task_id)
         values = found.values()
@@ -194,34 +206,52 @@ class VodTaskSensor(VodSensor):
     # Asking VOD itself
 
     _asked_at: float | None = None
+    _cannot_ask = ""  # why VOD could not be asked
     _missing: Sequence[str] = ()  # of the tasks, those that had not ended at the latest look
 
     def _first_look(self, context: Context) -> PokeReturnValue | None:
         """Look, ask VOD about what is not there, and look again: an event may have come and gone before this inbox was."""
         if result := self._look(context):
             return result
-        return self._look(context) if self._ask(context) else None
+        due = self._not_yet_asked(context)
+        # The triggerer asks again; until then this holds a worker.
+        ended = due and self._ask(due, tries=1 if self.deferrable else 3)
+        for answer in self._answers.values():
+            if not answer.ended and answer.unannounced is None:  # it may be a wrong id
+                self.log.warning("%s. The wait goes on: an event may come all the same", answer.words)
+        if self.reschedule:
+            self._write_answers(context)
+        return self._look(context) if ended else None
 
-    def _ask(self, context: Context) -> bool:
-        """Ask VOD about tasks that have not ended by what the inbox knows, unless it was asked in this wait already.
+    def _last_look(self, context: Context) -> PokeReturnValue | None:
+        """Look, ask VOD about what is not there, and look again: what it says is the end of the wait, or goes into the error."""
+        self._answers.clear()
+        if result := self._look(context):
+            return result
+        return self._look(context) if self._ask(self._missing[:_ASK_LIMIT], tries=1) else None
 
-        At most `_ASK_LIMIT` of them; the watch asks about the others while they are waited for.
+    @cached_property
+    def _answers(self) -> dict[str, Answer]:
+        """What VOD itself has just said, by task."""
+        return {}
 
+    def _ask(self, vod_task_ids: Sequence[str], *, tries: int) -> bool:
+        """Ask VOD about tasks.
+
+        :param tries: calls at most about each.
         :return: whether one of them has ended.
         """
-        due = self._not_yet_asked(context, self._missing[:_ASK_LIMIT])
-        if not due:
-            return False
         from airflow_vod.relay.reconcile import Reconciler
 
-        tries = 1 if self.deferrable else 3  # the triggerer asks again; until then this holds a worker
+        self._cannot_ask = ""
         client = self._hook.get_client()
         try:
             reconciler = Reconciler(client, self._inbox)
-            ended = sum([reconciler.ask(vod_task_id, tries=tries) for vod_task_id in due])
+            for vod_task_id in vod_task_ids:
+                self._answers[vod_task_id] = reconciler.ask(vod_task_id, tries=tries)
             self._asked_at = time.time()
-            return ended > 0
         except VodAuthenticationError as error:
+            self._cannot_ask = str(error)
             if error.is_auth_failure:  # one refusal may be VOD's own slip: the relay finds out whether it is more
                 self.log.warning("VOD refused the credentials; the wait ends if it keeps refusing them: %s", error)
             else:
@@ -229,21 +259,46 @@ class VodTaskSensor(VodSensor):
                     "Without this permission, a task whose event is lost ends this wait only by timeout: %s", error
                 )
         except VodApiError as error:
+            self._cannot_ask = str(error)
             self.log.info("VOD cannot be asked about the task itself now: %s", error)
         finally:
             client.close()
-        return False
+        return any(answer.ended for answer in self._answers.values())
 
-    def _not_yet_asked(self, context: Context, vod_task_ids: Sequence[str]) -> list[str]:
-        """A process of this very wait may have asked: of a sensor that is rescheduled each look is a process of its own."""
+    def _not_yet_asked(self, context: Context) -> list[str]:
+        """Answer which tasks that have not ended VOD is to be asked about before the wait.
+
+        A process of this very wait may have asked: of a sensor that is rescheduled each look is a process of its own, which
+        asks again only about what VOD does not announce.
+
+        :return: at most `_ASK_LIMIT`; the watch asks about the others while they are waited for.
+        """
         if self._asked_at is not None:
             return []
+        lines = {line.vod_task_id: line for line in self._inbox.waiters.read(self._queue, self._line_ids(context))}
+        again_at, due = time.time() - _ASK_AGAIN, []
+        for number, vod_task_id in enumerate(self._missing):
+            line = lines.get(vod_task_id)
+            asked_at = (line and line.asked_at) or 0.0
+            unannounced = self._event_types == [] or (line is not None and line.unannounced)
+            if (unannounced and asked_at < again_at) or (not asked_at and number < _ASK_LIMIT):
+                due.append((asked_at, vod_task_id))
+        return [vod_task_id for _, vod_task_id in sorted(due, key=lambda each: each[0])[:_ASK_LIMIT]]
+
+    def _line_ids(self, context: Context) -> list[str]:
         from airflow_vod.inbox import Waiter
 
         name = task_name(context["ti"])
-        ids = {Waiter.of(name, vod_task_id).id: vod_task_id for vod_task_id in vod_task_ids}
-        asked = {line.id for line in self._inbox.waiters.read(self._queue, list(ids)) if line.asked_at}
-        return [vod_task_id for each, vod_task_id in ids.items() if each not in asked]
+        return [Waiter.of(name, vod_task_id).id for vod_task_id in self._missing]
+
+    def _write_answers(self, context: Context) -> None:
+        """Note in the inbox what VOD said, where an earlier process has left a line of this wait; else the wait itself does."""
+        from airflow_vod.inbox import Waiter
+
+        name = task_name(context["ti"])
+        for vod_task_id, answer in self._answers.items():
+            waiter = Waiter.of(name, vod_task_id)
+            self._inbox.waiters.mark_asked(self._queue, [waiter.id], answer.words, unannounced=answer.unannounced)
 
     # Telling
 
@@ -251,11 +306,20 @@ class VodTaskSensor(VodSensor):
         return f"VOD task {_short(self._vod_task_ids)}"
 
     def _timeout_message(self, event: dict[str, Any]) -> str:
-        missing = event.get("missing", "some")
-        return (
+        missing = len(self._missing) or event.get("missing", "some")
+        said = [
             f"After {self.timeout:g} s, {missing} of {len(self._vod_task_ids)} VOD tasks have not ended, "
-            f"of {_short(self._vod_task_ids)}."
-        )
+            f"of {_short(self._missing or self._vod_task_ids)}."
+        ]
+        said += [f"{answer.words}." for answer in list(self._answers.values())[:_ANSWERS_TOLD] if not answer.ended]
+        if self._cannot_ask:
+            said.append(f"VOD cannot be asked about it now: {self._cannot_ask}")
+            if event.get("answer") and event.get("asked_at"):
+                said.append(f"At {moment_in_words(event['asked_at'])}: {event['answer']}.")
+        return " ".join(said)
+
+    def _remedy(self) -> str:
+        return "clear this task to wait again, or the task that submitted it to VOD to submit it again"
 
 
 class VodConcatSensor(VodTaskSensor):
@@ -274,15 +338,3 @@ class VodConcatSensor(VodTaskSensor):
 def _short(ids: Sequence[str]) -> str:
     more = f" and {len(ids) - 3} more" if len(ids) > 3 else ""
     return ", ".join(ids[:3]) + more
-
-
-def _describe(result: TaskResult) -> str:
-    """Say what went wrong, for the log of a failed sensor."""
-    files = [
-        f"{' '.join(filter(None, (file.type or 'file', file.file_id)))}: error {file.error_code}, {file.message or 'no message'}"
-        for file in result.files
-        if file.error_code != 0
-    ]
-    what = "failed" if result.outcome == "failed" else "failed in part"
-    head = f"VOD task {result.vod_task_id} {what} ({result.event_type}), error {result.error_code}: {result.message}"
-    return "; ".join([head, *files[:20]])

@@ -7,6 +7,7 @@ point in time, so a restart of the triggerer does not prolong the wait; the inbo
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
@@ -68,6 +69,7 @@ class VodWaitTrigger(BaseTrigger):
         self.watch: Watch | None = None
         self.goes_on = False
         self._current: Waiter | None = None
+        self._trouble = ""  # the last that this wait met
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Write this trigger as Airflow stores it."""
@@ -112,11 +114,19 @@ class VodWaitTrigger(BaseTrigger):
 
         :param waiter: None where it never began.
         """
-        return TriggerEvent({"status": "timeout"})
+        return self._timeout()
+
+    def _timeout(self, **known: Any) -> TriggerEvent:
+        """Make that event, of what is known besides the last trouble."""
+        return TriggerEvent({"status": "timeout", **known, **({"trouble": self._trouble} if self._trouble else {})})
 
     def _wanted(self, waiter: Any) -> str:
         """Name what is waited for, for the log."""
         raise NotImplementedError
+
+    def _known(self, waiter: Any) -> str:
+        """Say what is known of what is waited for, for the log; empty where nothing is."""
+        return ""
 
     # The wait
 
@@ -136,19 +146,29 @@ class VodWaitTrigger(BaseTrigger):
             pause = _RETRY_PAUSE
             try:
                 return await self._wait(look_by)
+            except WatchRetiredError:
+                pause = 0.0
+            except InboxUnavailableError as error:
+                look_by = 0.0  # there is nothing to be seen in it
+                self._trouble = f"The inbox does not answer: {error}"
+                self.log.warning("The inbox does not answer, trying again: %s", error)
             except VodError as error:
-                if isinstance(error, WatchRetiredError):
-                    pause = 0.0
-                elif isinstance(error, InboxUnavailableError):
-                    look_by = 0.0  # there is nothing to be seen in it
-                    self.log.warning("The inbox does not answer, trying again: %s", error)
-                elif patience.ends_with(error):
+                self._trouble = str(error)
+                if patience.ends_with(error):
                     if not self.silent_fail:
                         return TriggerEvent({"status": "error", "error": error_to_dict(error)})
                     self.log.error("The wait goes on although it failed, for silent_fail is set: %s", error)
                     pause = _SILENT_PAUSE
                 elif isinstance(error, VodAuthenticationError):
                     pause = 0.0
+            except Exception as error:
+                if not self.silent_fail:
+                    raise
+                self._trouble = (
+                    f"The trigger broke ({type(error).__name__}); its log says where."  # no text of strangers
+                )
+                self.log.exception("The wait goes on although it broke, for silent_fail is set")
+                pause = _SILENT_PAUSE
             await asyncio.sleep(min(pause, self._remaining()))
             if self._remaining() <= 0:  # as in the other modes, the end of the time counts and not the last trouble
                 return self._timed_out(self._current)
@@ -170,7 +190,7 @@ class VodWaitTrigger(BaseTrigger):
                     pause = look_by - time.time()
                 if pause <= 0:
                     return self._timed_out(waiter)
-                report.write(self._wanted(waiter))
+                report.write(self._wanted(waiter), self._known(waiter))
                 news = await waiter.next(min(pause, report.pause()))  # type: ignore[attr-defined]
         finally:
             waiter.listed_on = self.goes_on
@@ -242,7 +262,7 @@ class _Patience:
 
 
 class Report:
-    """Says of a wait, after minutes and then ever more rarely, that it goes on.
+    """Says of a wait that it goes on: when trouble begins and ends, after minutes, and then ever more rarely.
 
     :param log: the trigger's.
     :param watch: counts what comes by.
@@ -252,19 +272,28 @@ class Report:
         self._log = log
         self._watch = watch
         self._first_position, self._started, self._after = watch.position, time.monotonic(), _FIRST_REPORT
+        self._troubled = False
 
     def pause(self) -> float:
         """Answer for how many seconds there is nothing to say."""
         return max(self._started + self._after - time.monotonic(), 0.01)
 
-    def write(self, wanted: str) -> None:
-        """Say it, if it is time to."""
+    def write(self, wanted: str, known: str) -> None:
+        """Say it, if it is time to: as a warning while something is wrong, with what it is.
+
+        :param wanted: what is waited for.
+        :param known: what is known of it; may be empty.
+        """
         if self._first_position is None:  # the watch had not yet looked
             self._first_position = self._watch.position
-        waited = time.monotonic() - self._started
-        if waited >= self._after:
-            events = (self._watch.position or 0) - (self._first_position or 0)
-            self._log.info(
-                "Waiting for %s for %d minutes; %d events of the queue came by", wanted, waited // 60, events
-            )
+        waited, trouble = time.monotonic() - self._started, self._watch.trouble
+        is_time, changed = waited >= self._after, bool(trouble) != self._troubled
+        if not (is_time or changed):
+            return
+        self._troubled = bool(trouble)
+        if is_time:
             self._after += min(self._after, _REPORT_LIMIT)
+        events = (self._watch.position or 0) - (self._first_position or 0)
+        said = [f"Waiting for {wanted} for {waited / 60:.0f} minutes; {events} events of the queue came by", known]
+        said.append(trouble or ("What kept events from coming is over" if changed else ""))
+        self._log.log(logging.WARNING if trouble else logging.INFO, "%s", ". ".join(filter(None, said)))

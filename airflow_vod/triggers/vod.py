@@ -15,6 +15,7 @@ from airflow_vod.events.matching import EventMatch
 from airflow_vod.exceptions import VodError
 from airflow_vod.inbox.lookup import FinishedTasks, look, vod_task_ids
 from airflow_vod.triggers.base import VodWaitTrigger
+from airflow_vod.waiting.trouble import moment_in_words
 
 if TYPE_CHECKING:
     from airflow_vod.waiting.waiter import TaskWaiter
@@ -26,17 +27,20 @@ FOUND = {"status": "found"}
 class VodTaskTrigger(VodWaitTrigger):
     """Waits until VOD tasks have ended: until the inbox holds an event that says so for each of them.
 
-    Its event is ``{"status": "found"}``, ``{"status": "timeout", "missing": …, "asked_at": …}`` (how many tasks have not ended,
-    and when VOD was last asked about one of them) or ``{"status": "error", "error": …}``; the result itself stays in the
-    inbox, where the task reads it.
+    Its event is ``{"status": "found"}``, ``{"status": "timeout", "missing": …, "asked_at": …, "answer": …}`` (how many tasks
+    have not ended, when VOD was last asked about one of them, and what it said; with ``"trouble"`` if something disturbed the
+    wait) or ``{"status": "error", "error": …}``; the result itself stays in the inbox, where the task reads it.
 
     :param vod_task_id: id of the VOD task, or a list of ids; compared exactly.
-    :param event_types: event types that count; None for any that ends a task.
+    :param event_types: event types that count; None for any that ends a task; none at all says that VOD announces no end of
+        these tasks, so that they are asked about every few seconds.
     :param on_partial: as at the sensor: whether a task that failed in part counts as failed.
     :param fail_fast: whether the first failed task ends the wait for the others.
     :param end_from_trigger: whether success ends the task here, with the result pushed to XCom, instead of on a worker.
     :param do_xcom_push: whether there is a result to push then.
     :param asked_at: when VOD itself was asked about the tasks before this wait, in Unix seconds; None for never.
+    :param answer: what it said then, in words.
+    :param unannounced: those of the tasks of which VOD announces no end, by what it said of them.
     :param kwargs: what `VodWaitTrigger` takes.
     """
 
@@ -50,6 +54,8 @@ class VodTaskTrigger(VodWaitTrigger):
         end_from_trigger: bool = False,
         do_xcom_push: bool = True,
         asked_at: float | None = None,
+        answer: str | None = None,
+        unannounced: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -60,6 +66,8 @@ class VodTaskTrigger(VodWaitTrigger):
         self.end_from_trigger = end_from_trigger
         self.do_xcom_push = do_xcom_push
         self.asked_at = asked_at
+        self.answer = answer
+        self.unannounced = unannounced
         self._unjudged: set[str] = set()  # ended, but their outcome has not been read yet
 
     def _arguments(self) -> dict[str, Any]:
@@ -71,21 +79,29 @@ class VodTaskTrigger(VodWaitTrigger):
             "end_from_trigger": self.end_from_trigger,
             "do_xcom_push": self.do_xcom_push,
             "asked_at": self.asked_at,
+            "answer": self.answer,
+            "unannounced": _plain(self.unannounced),
         }
 
     def _make_waiter(self) -> TaskWaiter:
         from airflow_vod.waiting.waiter import TaskWaiter
 
+        ids = vod_task_ids(self.vod_task_id)
         return TaskWaiter(
-            vod_task_ids(self.vod_task_id),
+            ids,
             EventMatch.of(self.event_types or None).event_types,
             name=self._name(),
             deadline_at=self._ends_at(),
             asked_at=self.asked_at,
+            answer=self.answer,
+            unannounced=self.unannounced if self.event_types is None or self.event_types else ids,
         )
 
     def _wanted(self, waiter: TaskWaiter) -> str:
         return f"{len(waiter.missing)} VOD task(s), such as {next(iter(waiter.missing), None)},"
+
+    def _known(self, waiter: TaskWaiter) -> str:
+        return f"{waiter.answer} ({moment_in_words(waiter.asked_at)})" if waiter.answer and waiter.asked_at else ""
 
     def _has_something(self, waiter: TaskWaiter) -> bool:
         return len(waiter.missing) < len(waiter.vod_task_ids) if self.fail_fast else not waiter.missing
@@ -103,8 +119,8 @@ class VodTaskTrigger(VodWaitTrigger):
 
     def _timed_out(self, waiter: TaskWaiter | None) -> TriggerEvent:
         missing = len(waiter.missing) if waiter else len(vod_task_ids(self.vod_task_id))
-        asked_at = waiter.asked_at if waiter else self.asked_at
-        return TriggerEvent({"status": "timeout", "missing": missing, "asked_at": asked_at})
+        asked_at, answer = (waiter.asked_at, waiter.answer) if waiter else (self.asked_at, self.answer)
+        return self._timeout(missing=missing, asked_at=asked_at, answer=answer)
 
     async def _found(self, watch: Watch) -> TriggerEvent:
         """Everything is in the inbox: hand over to the worker, or end the task here if that was asked for."""
@@ -122,7 +138,7 @@ class VodTaskTrigger(VodWaitTrigger):
         return TaskSuccessEvent()
 
     async def _look(self, watch: Watch, ids: Sequence[str]) -> FinishedTasks:
-        return await asyncio.to_thread(look, watch.inbox, watch.queue, ids, self.event_types)
+        return await asyncio.to_thread(look, watch.inbox, watch.queue, ids, self.event_types or None)
 
     async def _push(self, values: list[dict[str, Any]]) -> None:
         """Push the result as the task would: what `TaskSuccessEvent` itself pushes arrives downstream as JSON text."""

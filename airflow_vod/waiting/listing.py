@@ -18,10 +18,12 @@ from airflow_vod.waiting.waiter import TaskWaiter
 if TYPE_CHECKING:
     from airflow_vod.inbox import InboxStore
     from airflow_vod.inbox import Waiter as Line
+    from airflow_vod.relay.reconcile import Answer, ReconcileLoop
     from airflow_vod.waiting.index import WaiterIndex
     from airflow_vod.waiting.waiter import Waiter
 
 LISTED_FOR = 600.0  # seconds for which a wait without deadline stays on the list unless it is written again
+_WRITE_EVERY = 1.0  # seconds
 _BATCH = 1000  # changes that are written at a time
 
 
@@ -31,11 +33,13 @@ class Listed(NamedTuple):
     :param vod_task_id: the task.
     :param since_at: since when, in whatever process, in Unix seconds.
     :param asked_at: when VOD itself was last asked about it, in whatever process, in Unix seconds; None for never.
+    :param unannounced: whether VOD announces no end of it, as far as is known.
     """
 
     vod_task_id: str
     since_at: float
     asked_at: float | None
+    unannounced: bool
 
 
 class Listing:
@@ -56,6 +60,24 @@ class Listing:
         self._lock = lock
         self._owner = new_holder()
         self._changed: list[Waiter] = []
+        self._write_at, self._again_at = 0.0, time.monotonic() + LISTED_FOR / 2  # monotonic
+
+    def keep(self, reconciling: ReconcileLoop, now: float) -> float:
+        """Write what has changed, not too often, and let VOD be asked about the tasks of those who came.
+
+        :param now: monotonic, as is the answer: when to call this again.
+        """
+        if now >= self._again_at:
+            self.note_endless()
+            self._again_at = now + LISTED_FOR / 2
+        if not self.outdated:
+            return self._again_at
+        if now < self._write_at:
+            return self._write_at
+        for listed in self.write():
+            reconciling.add(listed.vod_task_id, listed.since_at, listed.asked_at, unannounced=listed.unannounced)
+        self._write_at = now if self.outdated else now + _WRITE_EVERY
+        return min(self._write_at, self._again_at)
 
     def note(self, waiters: Iterable[Waiter]) -> None:
         """Note that waiters came or went; with the lock held."""
@@ -113,16 +135,19 @@ class Listing:
         for line in self._inbox.waiters.read(self._queue, list(waiters)):
             waiter = waiters[line.id]
             waiter.asked_at = max((at for at in (waiter.asked_at, line.asked_at) if at), default=None)
-            listed.append(Listed(str(line.vod_task_id), line.since or time.time(), waiter.asked_at))
+            waiter.answer = waiter.answer or line.answer
+            unannounced = line.unannounced or line.vod_task_id in waiter.unannounced
+            listed.append(Listed(str(line.vod_task_id), line.since or time.time(), waiter.asked_at, unannounced))
         return listed
 
-    def mark_asked(self, vod_task_id: str) -> None:
-        """Write down that VOD was asked about a task just now, for the next process that waits for it."""
+    def note_answer(self, vod_task_id: str, answer: Answer) -> None:
+        """Write down what VOD said of a task just now, for people and for the next process that waits for it."""
         with self._lock:
             waiters = list(self._index.of_task(vod_task_id))
         for waiter in waiters:
-            waiter.asked_at = time.time()
-        self._inbox.waiters.mark_asked(self._queue, [line_of(waiter, vod_task_id).id for waiter in waiters])
+            waiter.asked_at, waiter.answer = time.time(), answer.words
+        ids = [line_of(waiter, vod_task_id).id for waiter in waiters]
+        self._inbox.waiters.mark_asked(self._queue, ids, answer.words, unannounced=answer.unannounced)
 
 
 def line_of(waiter: Waiter, vod_task_id: str | None) -> Line:
@@ -131,4 +156,8 @@ def line_of(waiter: Waiter, vod_task_id: str | None) -> Line:
 
     until = time.time() + LISTED_FOR if waiter.deadline_at is None else waiter.deadline_at
     line = Line.of(waiter.name, vod_task_id, waiter.event_types or (), until)
-    return replace(line, asked_at=waiter.asked_at) if isinstance(waiter, TaskWaiter) else line
+    if not isinstance(waiter, TaskWaiter):
+        return line
+    answer = waiter.answer if len(waiter.vod_task_ids) == 1 else None  # of several it is about one
+    unannounced = True if vod_task_id in waiter.unannounced else None
+    return replace(line, asked_at=waiter.asked_at, answer=answer, unannounced=unannounced)

@@ -89,9 +89,11 @@ class TaskWaiter(Waiter):
     :param name: who waits, such as ``dag/run/task``; for people on call.
     :param deadline_at: Unix seconds until which it waits at the latest; None for no end.
     :param asked_at: when VOD itself was last asked about one of the tasks, in Unix seconds; None for never.
+    :param answer: what it said then, in words.
+    :param unannounced: the tasks of which VOD announces no end.
     """
 
-    __slots__ = ("_found", "asked_at", "missing", "vod_task_ids")
+    __slots__ = ("_found", "answer", "asked_at", "missing", "unannounced", "vod_task_ids")
 
     def __init__(
         self,
@@ -101,11 +103,15 @@ class TaskWaiter(Waiter):
         name: str = "",
         deadline_at: float | None = None,
         asked_at: float | None = None,
+        answer: str | None = None,
+        unannounced: Collection[str] = (),
     ) -> None:
         super().__init__(name=name, event_types=event_types, deadline_at=deadline_at)
         self.vod_task_ids = tuple(dict.fromkeys(vod_task_ids))
         self.missing = set(vod_task_ids)
         self.asked_at = asked_at
+        self.answer = answer
+        self.unannounced = frozenset(unannounced)
         self._found: set[str] = set()
 
     @property

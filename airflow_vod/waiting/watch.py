@@ -9,36 +9,32 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
-import logging
 import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from airflow_vod.exceptions import InboxUnavailableError
-from airflow_vod.waiting import listing
 from airflow_vod.waiting.calls import Signal, call_in_loops
 from airflow_vod.waiting.index import WaiterIndex
 from airflow_vod.waiting.listing import Listing
 from airflow_vod.waiting.lookout import Lookout
+from airflow_vod.waiting.trouble import Troubles
 from airflow_vod.waiting.waiter import WatchRetiredError
 
 if TYPE_CHECKING:
     from airflow_vod.inbox import InboxStore
     from airflow_vod.relay.health import RelaySummary
     from airflow_vod.relay.pipeline import Pipeline
-    from airflow_vod.relay.reconcile import ReconcileLoop
     from airflow_vod.tencent.settings import VodSettings
     from airflow_vod.waiting.waiter import Waiter
-
-log = logging.getLogger(__name__)
 
 LINGER = 10.0  # seconds for which a watch outlives its last waiter: the next one is often near
 END_PATIENCE = 15.0  # seconds for which a process that ends waits for its watches; Airflow kills a triggerer after 20
 LOOK_AGAIN = 60.0  # seconds between looks into the inbox for all that is waited for, whatever was announced
 _CALL_PATIENCE = 2.0  # seconds that a watch which ends gives an open call about something else
 _NEVER = float("inf")
-_TICK = 1.0  # seconds; how soon a watch notices that it is no longer needed, and how often it writes down who waits
+_TICK = 1.0  # seconds; how soon a watch notices that it is no longer needed
 
 Step = Callable[[float], float]
 """What a watch does now and then: takes the monotonic time, and answers that at which it wants to be called again."""
@@ -75,8 +71,9 @@ class Watch:
         self._retired = False
         self._failure: BaseException | None = None
         self._news = False  # something may have been committed
-        self._needed_at = self._look_again_at = self._list_again_at = self._write_at = 0.0  # monotonic
-        self._outage = False  # the inbox does not answer
+        self._needed_at = self._look_again_at = 0.0  # monotonic
+        self._troubles = Troubles(inbox, self.queue)
+        self._troubled = False  # those who wait have been woken for it
         self._thread = threading.Thread(target=self._run, name=f"vod-watch {self.queue}")
 
     # For the event loop
@@ -90,6 +87,11 @@ class Watch:
     def position(self) -> int | None:
         """In the inbox, up to which the news have been read; None before the first look."""
         return self._lookout.position
+
+    @property
+    def trouble(self) -> str:
+        """What keeps events from coming, in words; empty where nothing is known to. Waiters are woken when that changes."""
+        return self._troubles.text
 
     def add(self, waiter: Waiter) -> bool:
         """Register a waiter; the inbox is looked into for it soon after.
@@ -167,11 +169,15 @@ class Watch:
         from airflow_vod.relay.pipeline import Pipeline, run_in_thread
         from airflow_vod.relay.reconcile import ReconcileLoop, Reconciler
         from airflow_vod.relay.steps import Relay
+        from airflow_vod.relay.survey import Survey
         from airflow_vod.tencent.client import VodClient
 
         client = VodClient(self.settings)
         reconciling = ReconcileLoop(
-            Reconciler(client, self.inbox), lambda each: bool(self._index.of_task(each)), self._listing.mark_asked
+            Reconciler(client, self.inbox),
+            lambda each: bool(self._index.of_task(each)),
+            self._listing.note_answer,
+            Survey(client),
         )
         relay = Relay(client, self.inbox, on_received=self._note_news, retention=self._retention)
         self.summary = relay.summary
@@ -190,8 +196,9 @@ class Watch:
                 self._look_up_added,
                 self._read_news,
                 self._look_again,
-                functools.partial(self._write_list, reconciling),
+                functools.partial(self._listing.keep, reconciling),
                 functools.partial(self._note_caught_up, pipeline),
+                self._troubles.check,
                 self._end_unneeded,
             )
         except BaseException as error:
@@ -236,7 +243,7 @@ class Watch:
     def _serve(self, *steps: Step) -> None:
         """Run the steps until this watch is no longer needed."""
         self._needed_at = now = time.monotonic()
-        self._list_again_at, self._look_again_at = now + listing.LISTED_FOR / 2, now + LOOK_AGAIN
+        self._look_again_at = now + LOOK_AGAIN
         due = dict.fromkeys(steps, now)
         while self._failure is None and not self._ending.is_set() and threading.main_thread().is_alive():
             # For a second at most: the end of the main thread sends no signal.
@@ -246,21 +253,21 @@ class Watch:
                 for step in steps:
                     if woken or due[step] <= now:
                         due[step] = step(now)
-                self._note_outage(None)
+                self._troubles.inbox_answers()
             except InboxUnavailableError as error:
-                self._note_outage(error)
+                self._troubles.inbox_fails(error)
+                self._news, self._look_again_at = True, 0.0  # what came meanwhile is looked for, for all who wait
                 due = dict.fromkeys(steps, 0.0)  # whatever was not done is tried again
                 self._ending.wait(_TICK)
+            self._tell_trouble()
 
-    def _note_outage(self, error: InboxUnavailableError | None) -> None:
-        """Say once that the inbox does not answer, and once that it does again; then look for all who wait."""
-        if error is not None:
-            if not self._outage:
-                log.warning("Cannot read the inbox for queue %s, trying again every second: %s", self.queue, error)
-            self._outage, self._news, self._look_again_at = True, True, 0.0
-        elif self._outage:
-            self._outage = False
-            log.info("Can read the inbox for queue %s again", self.queue)
+    def _tell_trouble(self) -> None:
+        """Wake those who wait when trouble begins, and when it ends: each says so in its own log."""
+        if bool(self.trouble) != self._troubled:
+            self._troubled = not self._troubled
+            with self._lock:
+                waiters = list(self._index)
+            call_in_loops([(waiter, waiter.wake) for waiter in waiters])
 
     def _drop_closed(self, now: float) -> float:
         """Forget waiters whose event loop was closed under them: they cannot do so themselves."""
@@ -291,19 +298,6 @@ class Watch:
             self._look_again_at = now + LOOK_AGAIN
             self._signal.send()  # event waiters are scanned for in the next turn
         return self._look_again_at
-
-    def _write_list(self, reconciling: ReconcileLoop, now: float) -> float:
-        if now >= self._list_again_at:
-            self._listing.note_endless()
-            self._list_again_at = now + listing.LISTED_FOR / 2
-        if not self._listing.outdated:
-            return self._list_again_at
-        if now < self._write_at:
-            return self._write_at
-        for listed in self._listing.write():
-            reconciling.add(listed.vod_task_id, listed.since_at, listed.asked_at)
-        self._write_at = now if self._listing.outdated else now + _TICK
-        return min(self._write_at, self._list_again_at)
 
     def _note_caught_up(self, pipeline: Pipeline, now: float) -> float:
         # In this order: what was pulled is announced as news before the pipeline says that it has caught up.

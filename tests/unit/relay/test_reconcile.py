@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count, islice, pairwise, takewhile
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from airflow_vod.relay.reconcile import (
     CALLS_PER_SECOND,
     FIRST_AFTER,
     SLOWEST,
+    Answer,
     ReconcileLoop,
     Reconciler,
     reconcile_times,
@@ -44,8 +46,8 @@ def client(vod_emulator: Emulator) -> Iterator[VodClient]:
 
 @pytest.fixture
 def ask(client: VodClient, inbox: InboxStore) -> Callable[[str], bool]:
-    """Ask about a task."""
-    return Reconciler(client, inbox).ask
+    """Ask about a task; whether it has ended."""
+    return lambda vod_task_id: Reconciler(client, inbox).ask(vod_task_id).ended
 
 
 @pytest.fixture
@@ -119,10 +121,13 @@ def test_an_aborted_task_is_a_failed_one(
 
 @pytest.mark.parametrize("unknown", ["InvalidParameterValue.TaskId", "ResourceNotFound"])
 def test_an_unknown_task_is_no_information(unknown: str, inbox: InboxStore) -> None:
-    """Whichever way VOD says that it does not know a task, nothing happens."""
+    """Whichever way VOD says that it does not know a task, nothing happens; people can read what it said."""
     with Emulator(options=EmulatorOptions(unknown_task=unknown)) as vod:  # type: ignore[arg-type]
         client = VodClient(VodSettings(vod.secret_id, vod.secret_key, endpoint=vod.endpoint))
-        assert not Reconciler(client, inbox).ask("Concat-of-last-week")
+        answer = Reconciler(client, inbox).ask("Concat-of-last-week")
+        assert not answer.ended
+        assert f"VOD does not know task Concat-of-last-week in application {client.settings.queue}" in answer.words
+        assert unknown in answer.words
         client.close()
     assert inbox.newest() == []
 
@@ -183,10 +188,9 @@ def test_a_sensor_that_wakes_up_now_and_then_asks_about_as_often(
     for waited in looks(most_between):
         if waited > 24 * 3600:
             break
-        loop, now = ReconcileLoop(None, bool, print), time.time()  # type: ignore[arg-type]
+        loop, now = ReconcileLoop(None, bool, lambda *_: None), time.time()  # type: ignore[arg-type]
         loop.add(vod_task_id, now - waited, now - waited + asked_after)
-        loop.add("", now)  # so that the first is taken at once
-        loop._take_added()
+        loop.take_added()
         if loop._due[0][0] <= time.monotonic():
             longest = max(longest, waited - asked_after)
             asked, asked_after = asked + 1, waited
@@ -212,10 +216,11 @@ def until(condition: Callable[[], bool]) -> None:
 
 @contextmanager
 def asking(
-    client: VodClient, inbox: InboxStore, waited: set[str], asked: set[str] | None = None
+    client: VodClient, inbox: InboxStore, waited: set[str], said: dict[str, Answer] | None = None, **options: Any
 ) -> Iterator[ReconcileLoop]:
     """Ask in a thread about what is waited for."""
-    loop = ReconcileLoop(Reconciler(client, inbox), waited.__contains__, (set() if asked is None else asked).add)
+    note_answer = ({} if said is None else said).__setitem__
+    loop = ReconcileLoop(Reconciler(client, inbox), waited.__contains__, note_answer, **options)
     thread = threading.Thread(target=loop.run)
     thread.start()
     try:
@@ -230,13 +235,13 @@ def asking(
 def test_it_goes_on_until_the_task_has_ended(client: VodClient, inbox: InboxStore, vod_emulator: Emulator) -> None:
     """A task that VOD does not know at first, or cannot be asked about, is asked about again; its end is stored."""
     vod_emulator.faults.script({"DescribeTaskDetail": ["http_500"] * 3})
-    waited, asked = {"task-1", "task-2"}, set[str]()
-    with asking(client, inbox, waited, asked) as loop:
+    waited, said = {"task-1", "task-2"}, dict[str, Answer]()
+    with asking(client, inbox, waited, said) as loop:
         for vod_task_id in waited:
             loop.add(vod_task_id, time.time())
         until(lambda: vod_emulator.calls.count("DescribeTaskDetail") >= 8)
         assert inbox.newest() == []
-        assert asked == waited
+        assert said.keys() == waited
         vod_emulator.add_task("task-1", detail={"Status": "FINISH"})
         until(lambda: bool(inbox.newest()))
     assert [event.vod_task_id for event in inbox.newest()] == ["task-1"]

@@ -250,7 +250,7 @@ def test_a_record_of_another_version(odd: Any) -> None:
 @pytest.fixture
 def vod() -> Iterator[Emulator]:
     """Tasks end at once, and pulls of an empty queue are answered at once."""
-    with Emulator(options=EmulatorOptions(edit_seconds=0, hold=0.01)) as vod:
+    with Emulator(options=EmulatorOptions(task_seconds=0, hold=0.01)) as vod:
         yield vod
 
 

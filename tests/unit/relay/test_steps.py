@@ -10,7 +10,7 @@ import pytest
 
 from airflow_vod.emulator import Emulator, EmulatorOptions, ManualClock
 from airflow_vod.events.parse import UnparsedEvent, VodEvent
-from airflow_vod.exceptions import InboxError, InboxUnavailableError, VodAuthenticationError
+from airflow_vod.exceptions import InboxError, InboxUnavailableError, VodAuthenticationError, VodTransientError
 from airflow_vod.inbox import InboxStore, Waiter
 from airflow_vod.relay.state import state_of
 from airflow_vod.relay.steps import LEASE_TTL, Relay
@@ -312,3 +312,20 @@ def test_an_answer_that_was_long_on_its_way_is_as_old_as_it_may_be(
     [delivery] = relay.pull()
     assert clock.now - delivery.pulled_monotonic == age
     relay.client.close()
+
+
+def test_since_when_pulls_fail_is_known_to_the_next_relay(relay: Relay) -> None:
+    """An outage that goes on is told from its beginning, whoever pulls by now; it is over with the first answer."""
+    before = relay.health.to_dict() | {"failing_since_at": 1000.0, "failure": "PullEvents: ConnectFailed: refused"}
+    relay.store.leases.acquire(relay.queue, "one that went away", 0.0001, info=before)
+    assert relay.acquire_lease()
+    relay.count_pull_failure(VodTransientError("PullEvents", "ConnectFailed", "refused"))
+    relay.release_lease()
+    lease = relay.store.leases.read(relay.queue)
+    assert lease is not None
+    assert lease.info["failing_since_at"] == 1000.0
+    relay.count_pull([])
+    relay.acquire_lease()
+    lease = relay.store.leases.read(relay.queue)
+    assert lease is not None
+    assert lease.info["failing_since_at"] is None

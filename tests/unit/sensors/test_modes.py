@@ -24,7 +24,7 @@ from tests.dag_runs import run_dag
 
 pytestmark = SENSOR_MARKS
 
-SUCCESS, FAILED, SKIPPED, RETRY = "success", "failed", "skipped", "up_for_retry"
+SUCCESS, FAILED, SKIPPED, RETRY, RESCHEDULED = "success", "failed", "skipped", "up_for_retry", "up_for_reschedule"
 HOW = ("plain", "soft_fail", "never_fail", "silent_fail")
 TABLE: dict[str, tuple[str, str, str, str]] = {
     # What happens, with retries=1     plain    soft_fail never_fail silent_fail
@@ -34,8 +34,8 @@ TABLE: dict[str, tuple[str, str, str, str]] = {
     "a refused key": (RETRY, RETRY, SKIPPED, FAILED),  # silent_fail waits on, until the timeout
     "no inbox until the timeout": (FAILED, SKIPPED, SKIPPED, FAILED),
     "a trigger that breaks on a worker": (RETRY, RETRY, SKIPPED, FAILED),  # as with a refused key
-    # A trigger that has broken in the triggerer has ended, and Airflow resumes the sensor: there is nothing to wait on with.
-    "a trigger that breaks in the triggerer": (RETRY, RETRY, SKIPPED, RETRY),
+    # There the trigger has ended, and Airflow resumes the sensor: silent_fail lets Airflow begin the wait anew.
+    "a trigger that breaks in the triggerer": (RETRY, RETRY, SKIPPED, RESCHEDULED),
 }
 CASES = [
     (cause, mode)
@@ -99,7 +99,14 @@ def test_the_table(vod: Vod, monkeypatch: pytest.MonkeyPatch, cause: str, mode: 
     assert dict(zip(HOW, states, strict=True)) == dict(zip(HOW, TABLE[cause], strict=True))
 
 
-_TI = SimpleNamespace(dag_id="dag", run_id="run", task_id="wait", map_index=-1, start_date=None)
+_TI = SimpleNamespace(
+    dag_id="dag",
+    run_id="run",
+    task_id="wait",
+    map_index=-1,
+    start_date=None,
+    get_first_reschedule_date=lambda context: None,
+)
 _CONTEXT: Any = {"ti": _TI}
 
 
@@ -118,6 +125,8 @@ def _state_after(error: BaseException) -> str:
     """Tell what Airflow makes of an error."""
     if isinstance(error, AirflowSkipException):
         return SKIPPED
+    if isinstance(error, AirflowRescheduleException):
+        return RESCHEDULED
     return FAILED if isinstance(error, (AirflowFailException, AirflowSensorTimeout)) else RETRY
 
 
@@ -130,7 +139,7 @@ def _rescheduled(vod: Vod, **arguments: Any) -> tuple[float, VodTaskSensor]:
     :return: after how many seconds Airflow is asked to look again, and the sensor.
     """
     began = datetime.now(UTC) - timedelta(minutes=10)
-    ti = SimpleNamespace(**vars(_TI), get_first_reschedule_date=lambda context: began)
+    ti = SimpleNamespace(**vars(_TI) | {"get_first_reschedule_date": lambda context: began})
     sensor = VodTaskSensor(task_id="wait", vod_task_id="Concat-1", mode="reschedule", timeout=86400, **arguments)
     with pytest.raises(AirflowRescheduleException) as caught:
         sensor.execute({"ti": ti})  # type: ignore[typeddict-item]

@@ -167,7 +167,7 @@ def test_a_long_wait_says_so(
 ) -> None:
     """The log tells what is waited for, and now and then that the wait goes on."""
     monkeypatch.setattr(triggers, "_FIRST_REPORT", 0.5)
-    wait(mode, event_type="NewFileUpload", match={"file_id": "1"}, timeout=1.5)
+    wait(mode, event_type="NewFileUpload", match={"file_id": "1"}, timeout=4)
     out = capfd.readouterr().out
     assert "Waiting for NewFileUpload, file_id = '1' since" in out
     if mode is not MODES["reschedule"]:

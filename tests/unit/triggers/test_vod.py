@@ -175,9 +175,14 @@ async def test_the_deadline(vod: Vod) -> None:
     """At its deadline the trigger says how many tasks are missing; one that has passed needs no wait."""
     vod.publish_concat("Concat-2")
     waiting = payload(trigger(["Concat-0", "Concat-1", "Concat-2"], 1.0))
-    assert await waiting == {"status": "timeout", "missing": 2, "asked_at": None}
+    assert await waiting == {"status": "timeout", "missing": 2, "asked_at": None, "answer": None}
     before = time.monotonic()
-    assert await payload(trigger("Concat-1", -5)) == {"status": "timeout", "missing": 1, "asked_at": None}
+    assert await payload(trigger("Concat-1", -5)) == {
+        "status": "timeout",
+        "missing": 1,
+        "asked_at": None,
+        "answer": None,
+    }
     assert time.monotonic() - before < 5
 
 
@@ -188,7 +193,7 @@ async def test_the_deadline_of_a_trigger_that_no_worker_made(vod: Vod) -> None:
     waiting = asyncio.create_task(payload(one))
     await _until(lambda: len(vod.store.waiters.longest(vod.queue)) == 1)
     assert vod.store.waiters.longest(vod.queue)[0].deadline == one.timeout_after.timestamp()  # type: ignore[attr-defined]
-    assert await waiting == {"status": "timeout", "missing": 1, "asked_at": None}
+    assert await waiting == {"status": "timeout", "missing": 1, "asked_at": None, "answer": None}
     assert datetime.now(UTC) >= one.timeout_after  # type: ignore[attr-defined]
 
 
@@ -351,7 +356,9 @@ async def test_an_inbox_that_goes_away(
 
 async def test_an_inbox_that_stays_away(vod: Vod, unsteady: tuple[Path, Path, str]) -> None:
     """Without a database the deadline still holds."""
-    assert await payload(trigger(seconds=1.0)) == {"status": "timeout", "missing": 1, "asked_at": None}
+    said = await payload(trigger(seconds=1.0))
+    assert "inbox_sql_alchemy_conn" in said.pop("trouble")
+    assert said == {"status": "timeout", "missing": 1, "asked_at": None, "answer": None}
 
 
 class Heart:

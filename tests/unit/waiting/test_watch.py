@@ -202,7 +202,7 @@ async def test_one_failed_read_is_made_good_without_any_other_signal(
     sqlite.receive(watch.queue, [concat_event("A")], "callback")
     if broken == "find":
         watch.add(waiter)
-    await asyncio.to_thread(until, lambda: watch._outage)
+    await asyncio.to_thread(until, lambda: watch._troubles._outage_since_at)
     sqlite.broken = set()
     await asyncio.wait_for(waiter.next(20), 30)
     assert not waiter.missing
