@@ -10,10 +10,13 @@ it and does not make another one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_vod.events.outputs import outputs_of, task_failure_of
-from airflow_vod.events.types import EventType, values_at
+from airflow_vod.events.paths import values_at
+
+if TYPE_CHECKING:
+    from airflow_vod.events.types import EventType
 
 _IDS = ("TaskId", "SessionId", "SessionContext", "ProcedureTaskId", "ReviewAudioVideoTaskId")
 

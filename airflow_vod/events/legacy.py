@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airflow_vod.events.types import EVENT_TYPES, values_at
+from airflow_vod.events.paths import values_at
+from airflow_vod.events.types import EVENT_TYPES
 from airflow_vod.exceptions import EventParseError
 
 _NAMES = {

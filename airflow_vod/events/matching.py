@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_vod.events.types import EVENT_TYPES, values_at
+from airflow_vod.events.paths import values_at
+from airflow_vod.events.types import EVENT_TYPES
 from airflow_vod.exceptions import VodSettingsError
 
 if TYPE_CHECKING:

@@ -11,10 +11,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_vod.events.errors import Failure, code_of, failure_of, text_of
-from airflow_vod.events.types import EventType, Part, values_at
+from airflow_vod.events.paths import values_at
+
+if TYPE_CHECKING:
+    from airflow_vod.events.types import EventType, Part
 
 _URL_NAMES = ("FileUrl", "Url", "CoverUrl", "HighlightUrl", "SegmentUrl", "AudioUrl", "ResultUrl")
 _INPUT_DEFINITIONS = (

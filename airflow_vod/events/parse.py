@@ -17,7 +17,8 @@ from airflow_vod.events.errors import is_unfinished
 from airflow_vod.events.identity import identity_of
 from airflow_vod.events.key import clean, content_of, key_of, key_of_unreadable, load, meaningful, storable
 from airflow_vod.events.legacy import payload_of_legacy
-from airflow_vod.events.types import EVENT_TYPES, UNKNOWN, type_of_detail, type_of_field, values_at
+from airflow_vod.events.paths import values_at
+from airflow_vod.events.types import EVENT_TYPES, UNKNOWN, type_of_detail, type_of_field
 from airflow_vod.exceptions import EventParseError
 
 

@@ -21,7 +21,8 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from airflow_vod.events.errors import SUCCESSFUL, Failure, is_unfinished, text_of
 from airflow_vod.events.outputs import Found, Output, outputs_of, task_failure_of, worst_suggestion
-from airflow_vod.events.types import EVENT_TYPES, UNKNOWN, EventType, values_at
+from airflow_vod.events.paths import values_at
+from airflow_vod.events.types import EVENT_TYPES, UNKNOWN, EventType
 from airflow_vod.exceptions import ResultError
 
 if TYPE_CHECKING:

@@ -8,9 +8,8 @@ Source: VOD API 2018-07-17, data types EventContent and DescribeTaskDetail's res
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -325,38 +324,3 @@ def is_unannounced(task_type: Any) -> bool:
     :param task_type: ``TaskType`` of an answer, such as ``AigcAudioTask``; one that is not known counts as announced.
     """
     return isinstance(task_type, str) and task_type.strip().removesuffix("Task").casefold() in UNANNOUNCED
-
-
-def values_at(value: Any, path: str) -> list[Any]:
-    """Find the values at a path of the table.
-
-    :param value: the payload or a part of it.
-    :param path: see :class:`EventType`.
-    :return: the values in order; none where the structure differs from the path.
-    """
-    values = [value]
-    for step in _steps(path):
-        found: list[Any] = []
-        for each in values:
-            if isinstance(each, (dict, Mapping)):
-                found += step.of(each)
-        values = found
-    return values
-
-
-class _Step(NamedTuple):
-    name: str
-    many: bool
-
-    def of(self, value: Mapping[str, Any]) -> Iterable[Any]:
-        if self.name == "*":
-            return [child for child in value.values() if isinstance(child, Mapping)]
-        found = value.get(self.name)
-        if self.many:
-            return found if isinstance(found, list) else ()
-        return (found,) if self.name in value else ()
-
-
-@cache  # the paths of the table, and no others
-def _steps(path: str) -> tuple[_Step, ...]:
-    return tuple(_Step(step.removesuffix("[]"), step.endswith("[]")) for step in path.split(".") if step)

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from airflow_vod.events.types import EVENT_TYPES, EventType, type_of_detail, values_at
+from airflow_vod.events.types import EVENT_TYPES, EventType, type_of_detail
 from tests.unit import vendor
 
 ROWS = list(EVENT_TYPES.values())
@@ -103,21 +103,3 @@ def test_rows_cannot_be_changed():
         ROWS[0].name = "x"
     with pytest.raises(TypeError):
         EVENT_TYPES["x"] = ROWS[0]
-
-
-@pytest.mark.parametrize(
-    ("path", "found"),
-    [
-        (".", [{"a": [{"b": 1}, 2, {"b": 3}], "c": {"d": {"e": 4}, "f": 5}}]),
-        ("a[].b", [1, 3]),
-        ("a", [[{"b": 1}, 2, {"b": 3}]]),
-        ("c.d.e", [4]),
-        ("c.*", [{"e": 4}]),
-        ("c[]", []),
-        ("a.b", []),
-        ("x.y", []),
-    ],
-)
-def test_a_path_yields_what_is_there(path, found):
-    """A path gives values in their order, and nothing where the shape differs."""
-    assert list(values_at({"a": [{"b": 1}, 2, {"b": 3}], "c": {"d": {"e": 4}, "f": 5}}, path)) == found
