@@ -28,7 +28,7 @@ from airflow_vod.hooks.server import ServerHook
 from airflow_vod.web.access import require_edit, require_read, require_same_origin
 from airflow_vod.web.api import EventsApi, reading_router, replaying_router
 from airflow_vod.web.callbacks import callback_router
-from airflow_vod.web.connections import Connections
+from airflow_vod.web.connections import Connections, listed_connections
 from airflow_vod.web.headers import RedactedLogs, SafeHeaders
 from airflow_vod.web.intake import Intake
 from airflow_vod.web.page import page_router
@@ -68,7 +68,7 @@ def create_app(
         title="Tencent Cloud VOD",
         openapi_url=None,
         redirect_slashes=False,
-        lifespan=_warm(inbox, ServerHook().get_settings),
+        lifespan=_warm(lambda: connections.learn(listed_connections()), inbox, ServerHook().get_settings),
     )
     api = EventsApi(inbox)
     app.include_router(callback_router(connections, intake or Intake(inbox), clock, on_first_callback))

@@ -17,12 +17,12 @@ from airflow_vod import metrics
 from airflow_vod.exceptions import InboxUnavailableError
 from airflow_vod.inbox import InboxStore
 from airflow_vod.tencent.settings import VodSettings
-from airflow_vod.web import callbacks
+from airflow_vod.web import bodies, callbacks, redaction
 from airflow_vod.web.app import create_app
 from airflow_vod.web.connections import Connections
 from airflow_vod.web.intake import Intake
 from airflow_vod.web.signature import sign
-from tests.samples import Clock, concat_event, procedure_event
+from tests.samples import concat_event, procedure_event
 
 KEY, TOKEN = "4bTq8ZsVxW2c", "a-token-that-no-log-shows"
 SETTINGS = {
@@ -58,6 +58,12 @@ def client(inbox: Callable[[], Any], now: float = NOW) -> httpx.AsyncClient:
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=True)
     return httpx.AsyncClient(transport=transport, base_url="http://airflow/callbacks")
+
+
+@pytest.fixture(autouse=True)
+def no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refusals are sent at once, but where their time is tested."""
+    monkeypatch.setattr(callbacks, "REFUSED_AFTER", 0.0)
 
 
 @pytest.fixture
@@ -142,7 +148,7 @@ async def test_refusals_are_told_to_who_operates_airflow(
     monkeypatch.setattr(metrics, "count", lambda name, **tags: counted.append(tags["reason"]))
     reasons = {
         "/unknown": "the connection does not exist",
-        "/open": "neither callback_sign_key nor callback_token",
+        "/open": "neither a SignKey nor a callback token",
         "/token/wrong": "its token is missing or wrong",
         "/signed": "it is not signed",
     }
@@ -185,7 +191,7 @@ async def test_garbage_is_kept(http: httpx.AsyncClient, inbox: InboxStore) -> No
     kept = inbox.newest(unparsed=True)
     assert len(kept) == 6
     assert all(event.error for event in kept)
-    assert max(len(event.text) for event in kept) <= 2 * callbacks.UNPARSED_KEPT
+    assert max(len(event.text) for event in kept) <= 2 * redaction.UNPARSED_KEPT
 
 
 async def test_garbage_is_bounded(inbox: InboxStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,16 +202,6 @@ async def test_garbage_is_bounded(inbox: InboxStore, monkeypatch: pytest.MonkeyP
             assert (await http.post(f"/token/{TOKEN}", content=f"garbage {number}")).status_code == 400
         assert len(inbox.newest(unparsed=True)) == 3
         assert (await http.post(f"/token/{TOKEN}", json=EVENT)).status_code == 200
-
-
-def test_the_budget_is_one_of_each_hour() -> None:
-    """Each hour and each queue has its own limit."""
-    clock = Clock()
-    budget = callbacks.HourlyBudget(2, clock)
-    assert [budget.take("a") for _ in range(3)] == [True, True, False]
-    assert budget.take("b")
-    clock.now += 3600
-    assert budget.take("a")
 
 
 async def test_garbage_without_proof_is_not_kept(http: httpx.AsyncClient, inbox: InboxStore) -> None:
@@ -235,16 +231,16 @@ async def test_too_large(http: httpx.AsyncClient, inbox: InboxStore) -> None:
         for _ in range(17):
             yield b" " * 65536
 
-    assert (await http.post(f"/token/{TOKEN}", content=b" " * (callbacks.MAX_BODY + 1))).status_code == 413
+    assert (await http.post(f"/token/{TOKEN}", content=b" " * (bodies.MAX_BODY + 1))).status_code == 413
     assert (await http.post(f"/token/{TOKEN}", content=pieces())).status_code == 413
-    padded = json.dumps(EVENT).encode().ljust(callbacks.MAX_BODY)
+    padded = json.dumps(EVENT).encode().ljust(bodies.MAX_BODY)
     assert (await http.post(f"/token/{TOKEN}", content=padded)).status_code == 200
     assert len(inbox.newest()) == 1
 
 
 async def test_a_body_that_does_not_come(http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """A body that does not arrive in time is 408."""
-    monkeypatch.setattr(callbacks, "BODY_TIMEOUT", 0.05)
+    monkeypatch.setattr(bodies, "TIMEOUT", 0.05)
 
     async def never() -> AsyncIterator[bytes]:
         yield b"{"
