@@ -187,7 +187,7 @@ def test_the_page_asks_nobody_else() -> None:
         assert "onclick" not in text
 
 
-@pytest.mark.parametrize("path", ["c/a-secret", "c/a-secret/more", "c?token=a-secret", "unknown/a-secret"])
+@pytest.mark.parametrize("path", ["c/a-secret", "c/a-secret/more", "c?token=a-secret", "unknown/a-secret", "c/%0aa-secret", "c/x%0aa-secret%0a", "c%0a/%0da-secret", "c%2fa-secret"])
 @pytest.mark.parametrize("method", ["POST", "GET"])
 async def test_no_secret_is_left_for_a_log(app: FastAPI, path: str, method: str) -> None:
     """When an answer is sent, the scope that access logs read contains no secret, whatever the answer is."""
