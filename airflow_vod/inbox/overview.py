@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, case, func, select
+from sqlalchemy import bindparam, case, func, select, union
 
 from airflow_vod.inbox.records import Slice
-from airflow_vod.inbox.tables import Seconds, vod_event, vod_queue
+from airflow_vod.inbox.tables import Seconds, vod_event, vod_lease, vod_queue, vod_waiter
 
 if TYPE_CHECKING:
     from airflow_vod.inbox.database import Database
@@ -39,15 +39,16 @@ class Overview:
             .where(table.received_at >= start)
             .group_by(number)
         )
-        self._queues = select(vod_queue.c.name).order_by(vod_queue.c.name)
+        # One that never had an event is a queue too, for whoever waits for its first.
+        self._queues = union(select(vod_queue.c.name), select(vod_lease.c.queue), select(vod_waiter.c.queue))
 
     def queues(self) -> list[str]:
-        """List the names of all queues that ever received an event, sorted.
+        """List the names of all queues that ever received an event, were pulled or are waited for, sorted.
 
         :raises InboxUnavailableError: the database does not answer now.
         """
         with self._database.read() as connection:
-            return list(connection.execute(self._queues).scalars())
+            return sorted(connection.execute(self._queues).scalars())
 
     def history(self, queue: str | None = None, *, seconds: float = 86400.0, slices: int = 48) -> list[Slice]:
         """Count events over time. Reads every event of that time, so do not call it in a loop.
