@@ -39,7 +39,7 @@ def call_back(airflow: Airflow, event: dict[str, Any]) -> None:
 
 def row(page: Page, text: str) -> Any:
     """The row of the list that shows a text."""
-    return page.locator("tbody tr", has_text=text)
+    return page.locator("#events tbody tr", has_text=text)
 
 
 def test_an_event_is_seen_to_arrive(page: Page, airflow: Airflow) -> None:
@@ -51,6 +51,7 @@ def test_an_event_is_seen_to_arrive(page: Page, airflow: Airflow) -> None:
     expect(arrived).to_contain_text("callback")
     assert "unread" in (arrived.get_attribute("class") or "")
     expect(page.locator("#relays")).to_contain_text(QUEUE)
+    page.locator("#over-time summary").click()
     expect(page.locator("#history .failed[height]:not([height='0'])").first).to_be_attached(timeout=15_000)
 
 
@@ -100,7 +101,7 @@ def test_search_and_filters(page: Page, store: InboxStore) -> None:
     store.receive(
         QUEUE, [read_event(splice("Concat-s1")), read_event(splice("Concat-s2", 4)), read_event("garbage")], "pull"
     )
-    rows = page.locator("tbody tr")
+    rows = page.locator("#events tbody tr")
     page.locator("#search").fill("Concat-s1")
     expect(rows).to_have_count(1)
     page.locator("#search").fill("F-Concat-s2")
@@ -123,9 +124,9 @@ def test_a_link_opens_the_page_at_its_event(page: Page, store: InboxStore) -> No
     """What to look for may stand in the address, quoted; it fills the fields, runs nothing, and Clear shows all again."""
     hostile = HOSTILE + "&event_type=x#"
     store.receive(QUEUE, [read_event(splice("Concat-linked")), read_event(splice(hostile))], "pull")
-    rows, address = page.locator("tbody tr"), page.url
+    rows, address = page.locator("#events tbody tr"), page.url
     for vod_task_id in ("Concat-linked", hostile):
-        page.goto(f"{address}?{urlencode({'search': vod_task_id, 'event_type': 'ConcatComplete', 'queue': HOSTILE})}")
+        page.goto(f"{address}?{urlencode({'search': vod_task_id, 'event_type': 'ConcatComplete', HOSTILE: HOSTILE})}")
         expect(rows).to_have_count(1)
         expect(rows.first).to_contain_text(vod_task_id)
         expect(page.locator("#search")).to_have_value(vod_task_id)
@@ -141,8 +142,8 @@ def test_an_event_opens_by_keyboard_and_is_replayed(page: Page, store: InboxStor
     store.mark_read(QUEUE, [received.position], "dag/run/wait")
     page.keyboard.press("/")
     page.keyboard.type("Concat-replay")
-    expect(page.locator("tbody tr")).to_have_count(1)
-    page.locator("tbody button").focus()
+    expect(page.locator("#events tbody tr")).to_have_count(1)
+    page.locator("#events tbody button").focus()
     page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog")
     expect(dialog).to_be_visible()
@@ -166,8 +167,8 @@ def test_hostile_content_is_harmless(page: Page, store: InboxStore) -> None:
     page.reload()
     for text in (HOSTILE, "Concat-odd"):
         page.locator("#search").fill(text)
-        expect(page.locator("tbody tr")).to_have_count(1)
-        page.locator("tbody button").click()
+        expect(page.locator("#events tbody tr")).to_have_count(1)
+        page.locator("#events tbody button").click()
         expect(page.locator("#body")).to_contain_text("onerror")
         page.locator("#close").click()
     assert page.title() == "VOD events"
@@ -191,7 +192,7 @@ def test_pages_and_export(page: Page, store: InboxStore) -> None:
     """Older events are a page away; the export is a file with all of them."""
     store.receive(QUEUE, [read_event(splice(f"Concat-many-{number:03}")) for number in range(120)], "pull")
     page.reload()
-    rows = page.locator("tbody tr")
+    rows = page.locator("#events tbody tr")
     expect(rows).to_have_count(50)
     page.get_by_role("button", name="Older").click()
     expect(row(page, "Concat-many-050")).to_be_visible()
