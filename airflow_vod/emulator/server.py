@@ -259,7 +259,7 @@ def _greeting(emulator: Emulator, sub_app_id: int) -> str:
         f"VOD emulator at {emulator.endpoint}\n"
         f"SecretId {emulator.secret_id}, secret key {emulator.secret_key}\n\n"
         f"export AIRFLOW_CONN_VOD_DEFAULT='{emulator.airflow_connection(sub_app_id)}'\n\n"
-        f"Publish an event:\ncurl -X POST {emulator.endpoint}/_emulator/publish -d '{body}'\n"
+        f"Publish an event:\ncurl --json '{body}' {emulator.endpoint}/_emulator/publish\n"
     )
 
 
