@@ -53,7 +53,7 @@ class VodConsoleLink(BaseOperatorLink):
 
 
 class VodEventLink(BaseOperatorLink):
-    """The page "VOD events", filtered by the events of a task, or by its waiter while it waits. It requires a login like the rest of Airflow."""
+    """The page "VOD events" at the events of a task, or at its waiter. It requires a login like the rest of Airflow."""
 
     name = "VOD event"
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
+
+    from fastapi import Request
 
 MAX_BODY = 1024 * 1024  # bytes; VOD's events have a few thousand
 SMALL = 64 * 1024  # bytes

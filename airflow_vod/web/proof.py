@@ -11,7 +11,7 @@ import re
 import secrets
 from dataclasses import dataclass
 from enum import Enum
-from itertools import islice
+from itertools import islice, product
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
@@ -85,7 +85,10 @@ def may_be_signed(body: bytes, sign_key: str, now: float) -> bool:
     signs = [each[1].decode().lower() for each in islice(_SIGN.finditer(body), _CANDIDATES)]
     expiries = {each[1].decode() for each in islice(_EXPIRY.finditer(body), _CANDIDATES)}
     right = [sign(sign_key, expires_at) for expires_at in expiries if now <= int(expires_at)]
-    return any([hmac.compare_digest(given, expected) for given in signs for expected in right])
+    genuine = False
+    for given, expected in product(signs, right):
+        genuine |= hmac.compare_digest(given, expected)
+    return genuine
 
 
 def reason_of_refusal(settings: VodSettings | None, presented: Presented, body: bytes) -> str:
@@ -99,7 +102,9 @@ def reason_of_refusal(settings: VodSettings | None, presented: Presented, body: 
         return "the connection does not exist or cannot be read"
     if not settings.takes_callbacks:
         return "the connection has neither a SignKey nor a callback token"
-    if settings.callback_token and not hmac.compare_digest(settings.callback_token.encode(), presented.token.encode("utf-8", "replace")):
+    if settings.callback_token and not hmac.compare_digest(
+        settings.callback_token.encode(), presented.token.encode("utf-8", "replace")
+    ):
         return "its token is missing or wrong"
     is_signed = any(presented.claims) or _SIGN.search(body) is not None
     return "its signature is wrong or has expired" if is_signed else "it is not signed"

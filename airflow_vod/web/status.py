@@ -56,7 +56,11 @@ def waiters_of(
     """
     found: list[tuple[str, Waiter]] = []
     for queue in queues:
-        some = store.waiters.of_tasks(queue, vod_task_ids) if vod_task_ids else store.waiters.longest(queue, _WAITERS_READ)
-        found += [(queue, each) for each in some if event_type is None or event_type in (each.event_types or [event_type])]
+        some = (
+            store.waiters.of_tasks(queue, vod_task_ids) if vod_task_ids else store.waiters.longest(queue, _WAITERS_READ)
+        )
+        found += [
+            (queue, each) for each in some if event_type is None or event_type in (each.event_types or [event_type])
+        ]
     found.sort(key=lambda each: each[1].since or 0.0)
     return [{"queue": queue, **asdict(waiter)} for queue, waiter in found[: WAITERS_SHOWN + 1]]

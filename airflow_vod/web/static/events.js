@@ -17,6 +17,7 @@ let skew = 0; // seconds that the server's clock is ahead of this one
 let waiting = 0; // how many waiters match the search
 
 // Inside Airflow's frame the address that people see and share is that of the page around it, which is of the same origin.
+// Airflow 3.3 copies the frame's path there by itself, earlier versions nothing.
 const framed = window.parent !== window;
 const address = framed ? window.parent : window;
 
@@ -79,7 +80,7 @@ function writeAddress() {
   const query = filters();
   if (shown) query.set("event", `${shown.position}@${shown.queue}`);
   const { history, location } = address;
-  history.replaceState(history.state, "", query.size ? `?${query}` : location.pathname);
+  history.replaceState(history.state, "", location.pathname + (query.size ? `?${query}` : ""));
 }
 
 // What the address says is untrusted, and only becomes values of fields.

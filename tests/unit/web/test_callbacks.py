@@ -320,7 +320,7 @@ async def test_a_signature_counts_only_at_the_top_of_a_body(http: httpx.AsyncCli
 
 
 async def test_every_refusal_takes_the_same_time(inbox: InboxStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether a connection exists cannot be told by a clock: not cached or cached, with a slow secrets backend, all wait alike."""
+    """Whether a connection exists cannot be told by a clock: cached or not, with a slow secrets backend, all wait alike."""
     monkeypatch.setattr(callbacks, "REFUSED_AFTER", 0.4)
 
     def slow(conn_id: str) -> VodSettings | None:
@@ -375,7 +375,9 @@ async def test_a_body_that_is_broken_off(inbox: InboxStore, caplog: pytest.LogCa
     assert inbox.newest() == []
 
 
-async def test_unproven_bodies_are_read_a_few_at_a_time(http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unproven_bodies_are_read_a_few_at_a_time(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """While strangers hold all places for large bodies, a small signed one and one with a token in its URL still get through."""
     monkeypatch.setattr(bodies, "TIMEOUT", 3.0)
 
