@@ -17,8 +17,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from airflow.secrets import BaseSecretsBackend
 
 from airflow_vod.inbox import InboxStore
 from airflow_vod.web.signature import sign
-from tests.acceptance.airflow import Airflow, api_server
+from tests.acceptance.airflow import api_server
 from tests.acceptance.processes import ROOT
 
 SMALL, LARGE = 400, 64  # connections
@@ -70,21 +70,17 @@ class Outcome:
         )
 
 
-@contextmanager
-def flooded(home: Path, store: InboxStore) -> Iterator[Airflow]:
-    """Run an API server for a flood."""
-    settings = {
-        "AIRFLOW__API__WORKERS": "2",
-        "AIRFLOW__SECRETS__BACKEND": "tests.acceptance.flood.SlowSecrets",
-        "AIRFLOW_CONN_FLOOD_TOKEN": _connection("flood_token", callback_token=TOKEN),
-        "AIRFLOW_CONN_FLOOD_SIGNED": _connection("flood_signed", callback_sign_key=SIGN_KEY),
-    }
-    with api_server(home, store.url, settings) as airflow:
-        yield airflow
-
-
 def _connection(conn_id: str, **proofs: str) -> str:
     return json.dumps({"conn_type": "tencent_vod", "extra": {"sub_app_id": APPS[conn_id], **proofs}})
+
+
+SETTINGS = {
+    "AIRFLOW__API__WORKERS": "2",
+    "AIRFLOW__SECRETS__BACKEND": "tests.acceptance.flood.SlowSecrets",
+    "AIRFLOW_CONN_FLOOD_TOKEN": _connection("flood_token", callback_token=TOKEN),
+    "AIRFLOW_CONN_FLOOD_SIGNED": _connection("flood_signed", callback_sign_key=SIGN_KEY),
+}
+"""The environment of an API server that is to be flooded."""
 
 
 def measure(port: int, seconds: float) -> Outcome:
@@ -193,7 +189,7 @@ def main(seconds: float) -> None:
     """Measure once and print what came of it."""
     with tempfile.TemporaryDirectory() as folder:
         store = InboxStore.open(f"sqlite:///{folder}/vod_inbox.db")
-        with flooded(Path(folder), store) as airflow:
+        with api_server(Path(folder), store.url, SETTINGS) as airflow:
             print(measure(airflow.port, seconds))
         store.close()
 
