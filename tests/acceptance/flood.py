@@ -24,8 +24,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from airflow.secrets import BaseSecretsBackend
-
 from airflow_vod.inbox import InboxStore
 from airflow_vod.web.signature import sign
 from tests.acceptance.airflow import api_server
@@ -36,14 +34,6 @@ CLIENTS = 9  # genuine ones, a third for each way to prove oneself
 INTERVAL = 0.25  # seconds between two callbacks of a genuine client
 SIGN_KEY, TOKEN = "4bTq8ZsVxW2cR5yK7mNp", "a-token-that-no-log-shows"
 APPS = {"flood_token": 1500000011, "flood_signed": 1500000012}
-
-
-class SlowSecrets(BaseSecretsBackend):
-    """A secrets backend that knows nothing and takes its time to say so."""
-
-    def get_connection(self, conn_id: str, *_: Any, **__: Any) -> None:
-        """Know nothing."""
-        time.sleep(0.1)
 
 
 @dataclass(slots=True)
@@ -76,7 +66,7 @@ def _connection(conn_id: str, **proofs: str) -> str:
 
 SETTINGS = {
     "AIRFLOW__API__WORKERS": "2",
-    "AIRFLOW__SECRETS__BACKEND": "tests.acceptance.flood.SlowSecrets",
+    "AIRFLOW__SECRETS__BACKEND": "tests.acceptance.slow_secrets.SlowSecrets",
     "AIRFLOW_CONN_FLOOD_TOKEN": _connection("flood_token", callback_token=TOKEN),
     "AIRFLOW_CONN_FLOOD_SIGNED": _connection("flood_signed", callback_sign_key=SIGN_KEY),
 }
@@ -198,6 +188,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["strangers"]:
         asyncio.run(strangers(int(sys.argv[2]), float(sys.argv[3])))
     else:
-        from tests import airflow_home  # noqa: F401 - makes the Airflow that the server's database is a copy of
-
         main(float(sys.argv[1]) if sys.argv[1:] else 30.0)
