@@ -284,20 +284,21 @@ function failing({ failing_since_at: since, failure }) {
 }
 
 function card(queue) {
+  const relay = queue.relay ?? {};
   const idle = queue.waiters > 0 && !queue.holder;
   const facts = [
     ["Pulled by", queue.holder ? `${queue.holder}, for ${span(now() - queue.held_since)}` : "nobody"],
-    ["Last pull", ago(queue.relay.last_pull_at)],
-    ["Trouble", failing(queue.relay) || "–"],
-    ["In VOD's queue", inQueue(queue.relay)],
-    ["Caught up", caughtUp(queue.relay)],
+    ["Last pull", ago(relay.last_pull_at)],
+    ["Trouble", failing(relay) || "–"],
+    ["In VOD's queue", inQueue(relay)],
+    ["Caught up", caughtUp(relay)],
     ["Newest event", ago(queue.newest)],
     ["Unread", `${queue.unread} of ${queue.events}${queue.unparsed ? `, ${queue.unparsed} not readable` : ""}`],
     ["Waiters", idle ? `${queue.waiters}, but nobody pulls` : queue.waiters],
   ];
-  const trouble = queue.trouble ?? (queue.waiters > 0 || queue.holder ? failing(queue.relay) : "");
-  const calm = `${queue.holder ? `pulled ${ago(queue.relay.last_pull_at)}` : "nobody pulls"} · ${queue.waiters} waiting · ${queue.unread} unread`;
-  const state = trouble ? "bad" : idle || isBehind(queue.relay) ? "warn" : queue.holder ? "good" : "";
+  const trouble = queue.trouble ?? (queue.waiters > 0 || queue.holder ? failing(relay) : "");
+  const calm = `${queue.holder ? `pulled ${ago(relay.last_pull_at)}` : "nobody pulls"} · ${queue.waiters} waiting · ${queue.unread} unread`;
+  const state = trouble ? "bad" : idle || isBehind(relay) ? "warn" : queue.holder ? "good" : "";
   const summary = element("summary", {}, element("strong", { text: `Queue ${queue.queue}` }), element("span", { className: "says", text: trouble || calm }));
   const made = element("details", { className: `card ${state}` }, summary, element("dl", {}, ...pairs(facts)));
   made.open = opened.has(queue.queue);
