@@ -228,7 +228,7 @@ async def test_under_load_each_event_once(airflow: Airflow, store: InboxStore) -
 
 
 def test_genuine_callbacks_get_through_a_flood(airflow: Airflow, store: InboxStore) -> None:
-    """While strangers flood both workers, every genuine callback is answered with 200 and stored; how fast, `make flood` tells."""
+    """While strangers flood both workers, every genuine callback gets 200 and is stored; `make flood` tells how fast."""
     outcome = flood.measure(airflow.port, 8)
     print(outcome)
     assert set(outcome.statuses) == {200}
