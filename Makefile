@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 JOBS ?= 3
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test test-scale test-events test-ui bench chaos lint format lock clean
+.PHONY: help install demo test test-scale test-events test-ui bench flood chaos lint format lock clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -36,6 +36,9 @@ test-scale: install ## 300 sensors in two triggerers, one of which is killed; SE
 
 bench: install ## Measure speed and cost beside baselines; QUICK=1, ONLY="drain inbox", BEFORE=PATH (a checkout of an earlier version).
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(addprefix --only ,$(ONLY)) $(if $(BEFORE),--before $(BEFORE))
+
+flood: install ## Genuine callbacks while strangers flood the API server; SECONDS=60 for longer.
+	@$(BIN)/python -m tests.acceptance.flood $(SECONDS)
 
 chaos: install ## 20,000 events while everything fails now and then; SEED=… and EVENTS=… repeat or shorten it.
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(EVENTS),--events $(EVENTS))

@@ -83,7 +83,7 @@ def _greeting(emulator: Emulator, sub_app_id: int, certificate: Path | None) -> 
         f"VOD emulator at {emulator.endpoint}\n"
         f"SecretId {emulator.secret_id}, secret key {emulator.secret_key}\n{trust}\n"
         f"export AIRFLOW_CONN_VOD_DEFAULT='{emulator.airflow_connection(sub_app_id, certificate)}'\n\n"
-        f"Publish an event:\n{curl} -X POST {emulator.endpoint}/_emulator/publish -d '{body}'\n"
+        f"Publish an event:\n{curl} --json '{body}' {emulator.endpoint}/_emulator/publish\n"
     )
 
 

@@ -14,16 +14,19 @@
     GET    /_emulator/calls    {"counters": ..., "calls": [...]}, newest last; ?limit=100
     GET    /_emulator/queues   SubAppId to counts
 
-Invariant: an invalid request is answered with HTTP 400 and the reason, and changes nothing. There is no authentication: bind the
-emulator to the local machine only.
+Invariants: an invalid request is answered with HTTP 400 and the reason, and changes nothing. No web page can use this API: it
+takes JSON only (``curl --json``), from no other origin, and under no name that somebody else's DNS could point here. There is no
+other authentication: bind the emulator to the local machine only.
 """
 
 from __future__ import annotations
 
 import functools
+import ipaddress
 import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from starlette.responses import JSONResponse
 
@@ -44,7 +47,7 @@ T = TypeVar("T")
 
 
 def explained(handler: Handler) -> Handler:
-    """Answer invalid requests with HTTP 400 and the reason.
+    """Answer invalid requests with HTTP 400 and the reason, and those that a web page may have sent with 403 or 415.
 
     :param handler: of the control API; raises for an invalid request.
     :return: the wrapped handler.
@@ -53,11 +56,41 @@ def explained(handler: Handler) -> Handler:
     @functools.wraps(handler)
     async def explain(control: Control, request: HttpRequest) -> JSONResponse:
         try:
+            if (refusal := _refusal(request)) is not None:
+                return refusal
             return await handler(control, request)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             return JSONResponse({"error": repr(error)}, status_code=400)
 
     return explain
+
+
+def _refusal(request: HttpRequest) -> JSONResponse | None:
+    host, origin = request.headers.get("host", ""), request.headers.get("origin")
+    if not _is_local(host, (request.scope.get("server") or ("",))[0]):
+        return JSONResponse({"error": "call the control API as localhost or by its address"}, status_code=403)
+    is_foreign = origin is not None and origin != f"{request.url.scheme}://{host}"
+    if is_foreign or request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        return JSONResponse({"error": "the control API takes no requests from other origins"}, status_code=403)
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if request.method == "POST" and content_type != "application/json":
+        return JSONResponse({"error": "send JSON, with Content-Type: application/json"}, status_code=415)
+    return None
+
+
+def _is_local(host: str, address: str) -> bool:
+    """Whether a Host names this machine: another name may be a web page's own, whose DNS was made to point here.
+
+    :param host: the header.
+    :param address: that this connection came in at; somebody who calls the emulator by it uses no name at all.
+    """
+    name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+    if name == "localhost" or name.endswith(".localhost") or name == address:
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 class Control:
@@ -134,12 +167,14 @@ class Control:
             self._api.faults.script(given["script"])
         return await self.show_faults(request)
 
+    @explained
     async def show_faults(self, request: HttpRequest) -> JSONResponse:
         """Return faults that have not fired yet, and those that have."""
         faults = self._api.faults
         ledger = [asdict(fired) for fired in faults.ledger.copy()]
         return JSONResponse({"pending": faults.pending, "ledger": ledger})
 
+    @explained
     async def clear_faults(self, request: HttpRequest) -> JSONResponse:
         """Remove faults that have not fired yet."""
         self._api.faults.clear()
@@ -151,6 +186,7 @@ class Control:
         newest = [asdict(call) for call in _newest(self._api.calls, request)]
         return JSONResponse({"counters": self._api.calls.counters, "calls": newest})
 
+    @explained
     async def queues(self, request: HttpRequest) -> JSONResponse:
         """Return the counts of every queue used so far."""
         ids = self._api.sub_app_ids()

@@ -10,13 +10,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_vod.inbox.records import StoredEvent
+    from airflow_vod.inbox.records import EventSummary, StoredEvent
 
 
-def header_of(event: StoredEvent) -> dict[str, Any]:
+def header_of(event: EventSummary) -> dict[str, Any]:
     """:return: all fields of an event except its body."""
     header = asdict(event)
-    del header["text"]
+    header.pop("text", None)
     return header
 
 

@@ -39,18 +39,19 @@ class Overview:
             .where(table.received_at >= start)
             .group_by(number)
         )
-        self._queues = select(vod_queue.c.name).order_by(vod_queue.c.name)
         lease, waiter, now = vod_lease.c, vod_waiter.c, database.now
+        # One that never had an event is a queue too, for whoever waits for its first.
+        self._queues = union(select(vod_queue.c.name), select(lease.queue), select(waiter.queue))
         listed = waiter.owner.is_not(None), or_(waiter.deadline.is_(None), waiter.deadline > now)
         self._holders = union(select(lease.holder).where(lease.expires_at > now), select(waiter.owner).where(*listed))
 
     def queues(self) -> list[str]:
-        """List the names of all queues that ever received an event, sorted.
+        """List the names of all queues that ever received an event, were pulled or are waited for, sorted.
 
         :raises InboxUnavailableError: the database does not answer now.
         """
         with self._database.read() as connection:
-            return list(connection.execute(self._queues).scalars())
+            return sorted(connection.execute(self._queues).scalars())
 
     def hosts(self) -> set[str]:
         """Name the hosts whose processes hold a lease now or wait, of all queues.

@@ -7,11 +7,11 @@ and asks for what is behind it skips nothing, because positions of a queue becom
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from sqlalchemy import and_, bindparam, or_, select
 
-from airflow_vod.inbox.records import Cursor, EventHeader, StoredEvent
+from airflow_vod.inbox.records import Cursor, EventHeader, EventSummary, StoredEvent
 from airflow_vod.inbox.tables import not_succeeded, vod_event, vod_queue
 from airflow_vod.inbox.values import chunks, is_id
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_vod.inbox.database import Database
 
 _EVENT = vod_event.c
-_STORED = (  # in the order of the fields of `StoredEvent`
+_SUMMARY = (  # in the order of the fields of `EventSummary`
     _EVENT.queue,
     _EVENT.position,
     _EVENT.key,
@@ -34,8 +34,30 @@ _STORED = (  # in the order of the fields of `StoredEvent`
     _EVENT.received_at,
     _EVENT.read_at,
     _EVENT.read_by,
-    _EVENT.body,
 )
+_STORED = (*_SUMMARY, _EVENT.body)  # in the order of the fields of `StoredEvent`
+_ORDER = (_EVENT.received_at.desc(), _EVENT.queue.desc(), _EVENT.position.desc())
+
+
+class EventFilters(TypedDict, total=False):
+    """Which events to list. A filter that is None or missing selects all."""
+
+    event_type: str | None
+    """Only events of this type."""
+    vod_task_id: str | Collection[str] | None
+    """Only events of this VOD task, or of one of these."""
+    file_id: str | Collection[str] | None
+    """Only events about this file, or about one of these."""
+    outcome: str | None
+    """Only events of VOD tasks that ended as `succeeded`, `partly_failed` or `failed`."""
+    unread: bool | None
+    """Only events that nobody has read (True), or that somebody has (False)."""
+    unparsed: bool | None
+    """Only events that could not be parsed (True), or that could (False)."""
+    since: float | None
+    """Only events received at this time or later, in Unix seconds by the database's clock."""
+    until: float | None
+    """Only events received before this time, in Unix seconds by the database's clock."""
 
 
 class InboxReader:
@@ -58,7 +80,8 @@ class InboxReader:
             .limit(bindparam("most", type_=_EVENT.position.type))
         )
         self._oldest_first = stored.order_by(_EVENT.position)
-        self._newest_first = stored.order_by(_EVENT.received_at.desc(), _EVENT.queue.desc(), _EVENT.position.desc())
+        self._newest_first = stored.order_by(*_ORDER)
+        self._summaries = select(*_SUMMARY).order_by(*_ORDER)
         some_positions = bindparam("some_positions", expanding=True, type_=_EVENT.position.type)
         self._read = stored.where(in_queue, _EVENT.position.in_(some_positions))
         self._get = stored.where(in_queue, _EVENT.position == bindparam("at", type_=_EVENT.position.type))
@@ -173,48 +196,72 @@ class InboxReader:
         self,
         queue: str | None = None,
         *,
-        event_type: str | None = None,
-        vod_task_id: str | None = None,
-        file_id: str | None = None,
-        outcome: str | None = None,
-        unread: bool | None = None,
-        unparsed: bool | None = None,
         before: Cursor | None = None,
         limit: int = 100,
+        **filters: Unpack[EventFilters],
     ) -> list[StoredEvent]:
-        """Read events, newest first. A filter that is None selects all.
+        """Read events, newest first.
 
         :param queue: name of the queue; None for all queues.
-        :param event_type: only events of this type.
-        :param vod_task_id: only events of this VOD task.
-        :param file_id: only events about this file.
-        :param outcome: only events of VOD tasks that ended as `succeeded`, `partly_failed` or `failed`.
-        :param unread: only events that nobody has read (True), or that somebody has (False).
-        :param unparsed: only events that could not be parsed (True), or that could (False).
         :param before: `StoredEvent.cursor` of the last event of the previous page.
         :param limit: how many at most.
+        :param filters: which events.
         :raises InboxUnavailableError: the database does not answer now.
         """
-        equal: dict[Any, str | None] = {
-            self._database.dialect.hide_from_index(_EVENT.queue): queue,
-            _EVENT.event_type: event_type,
-            _EVENT.vod_task_id: vod_task_id,
-            _EVENT.file_id: file_id,
-            _EVENT.outcome: outcome,
-        }
-        if not all(value is None or is_id(value) for value in equal.values()):
+        return list(map(_stored, self._listed(self._newest_first, queue, before, limit, filters)))
+
+    def summaries(
+        self,
+        queue: str | None = None,
+        *,
+        before: Cursor | None = None,
+        limit: int = 100,
+        **filters: Unpack[EventFilters],
+    ) -> list[EventSummary]:
+        """Read events without their bodies, otherwise as `newest` does; bodies of long lists cost most of the time."""
+        rows = self._listed(self._summaries, queue, before, limit, filters)
+        return [EventSummary(*row) for row in rows]
+
+    def _listed(
+        self, statement: Any, queue: str | None, before: Cursor | None, limit: int, filters: EventFilters
+    ) -> list[Any]:
+        wanted = self._conditions(queue, filters)
+        if wanted is None:
             return []
-        wanted = [column == value for column, value in equal.items() if value is not None]
-        if outcome not in (None, "succeeded"):
-            wanted.append(not_succeeded)  # lets the database use its partial index
-        if unread is not None:
-            wanted.append(_EVENT.read_at.is_(None) if unread else _EVENT.read_at.is_not(None))
-        if unparsed is not None:
-            wanted.append(_EVENT.error.is_not(None) if unparsed else _EVENT.error.is_(None))
         if before is not None:
             wanted.append(_older_than(before))
         with self._database.read() as connection:
-            return [_stored(row) for row in connection.execute(self._newest_first.where(*wanted).limit(limit))]
+            return list(connection.execute(statement.where(*wanted).limit(limit)))
+
+    def _conditions(self, queue: str | None, filters: EventFilters) -> list[Any] | None:
+        """:return: None where no event can fulfil them."""
+        equal: dict[Any, str | Collection[str] | None] = {
+            self._database.dialect.hide_from_index(_EVENT.queue): queue,
+            _EVENT.event_type: filters.get("event_type"),
+            _EVENT.vod_task_id: filters.get("vod_task_id"),
+            _EVENT.file_id: filters.get("file_id"),
+            _EVENT.outcome: filters.get("outcome"),
+        }
+        wanted: list[Any] = []
+        for column, value in equal.items():
+            values = [value] if isinstance(value, str) else value
+            if values is None:
+                continue
+            ids = sorted(filter(is_id, values))
+            if not ids:
+                return None
+            wanted.append(column == ids[0] if len(ids) == 1 else column.in_(ids))
+        if filters.get("outcome") not in (None, "succeeded"):
+            wanted.append(not_succeeded)  # lets the database use its partial index
+        if (unread := filters.get("unread")) is not None:
+            wanted.append(_EVENT.read_at.is_(None) if unread else _EVENT.read_at.is_not(None))
+        if (unparsed := filters.get("unparsed")) is not None:
+            wanted.append(_EVENT.error.is_not(None) if unparsed else _EVENT.error.is_(None))
+        if (since := filters.get("since")) is not None:
+            wanted.append(_EVENT.received_at >= since)
+        if (until := filters.get("until")) is not None:
+            wanted.append(_EVENT.received_at < until)
+        return wanted
 
 
 def _stored(row: Any) -> StoredEvent:

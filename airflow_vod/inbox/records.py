@@ -46,8 +46,8 @@ Cursor = tuple[float, str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class StoredEvent:
-    """One event in the inbox.
+class EventSummary:
+    """One event in the inbox, without its body.
 
     :param queue: name of the VOD queue it belongs to.
     :param position: grows with each event of the queue, in the order in which events became visible; has gaps.
@@ -59,7 +59,6 @@ class StoredEvent:
     :param received_at: Unix seconds by the database's clock.
     :param read_at: when it was first read, in Unix seconds by the database's clock; None if it has not been.
     :param read_by: who read it first.
-    :param text: the body as stored, in JSON.
     """
 
     queue: str
@@ -76,17 +75,26 @@ class StoredEvent:
     received_at: float
     read_at: float | None
     read_by: str | None
+
+    @property
+    def cursor(self) -> Cursor:
+        """The place of this event in a listing; `InboxStore.newest(before=event.cursor)` continues after it."""
+        return (self.received_at, self.queue, self.position)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent(EventSummary):
+    """One event in the inbox.
+
+    :param text: the body as stored, in JSON.
+    """
+
     text: str = field(repr=False)
 
     @property
     def body(self) -> Any:
         """The event as it was delivered, without its handle and nulls."""
         return json.loads(self.text)
-
-    @property
-    def cursor(self) -> Cursor:
-        """The place of this event in a listing; `InboxStore.newest(before=event.cursor)` continues after it."""
-        return (self.received_at, self.queue, self.position)
 
     def event(self) -> VodEvent:
         """Parse the body.

@@ -73,6 +73,7 @@ class Waiters:
             .order_by(table.since, table.id)
             .limit(bindparam("most"))
         )
+        self._of_tasks = select_each(columns, table.vod_task_id, "ids", table.queue == queue, in_time)
         self._count = select(func.count()).select_from(vod_waiter).where(table.queue == queue, in_time)
 
     def add(self, queue: str, waiters: Sequence[Waiter], owner: str) -> None:
@@ -189,6 +190,20 @@ class Waiters:
         values = {"of_queue": queue, "most": limit} | self._database.times()
         with self._database.read() as connection:
             return list(map(_waiter, connection.execute(self._longest, values)))
+
+    def of_tasks(self, queue: str, vod_task_ids: Collection[str]) -> list[Waiter]:
+        """List the waiters for some VOD tasks whose deadline has not passed, the longest wait first.
+
+        :param queue: name of the queue.
+        :param vod_task_ids: of the VOD tasks.
+        :raises InboxUnavailableError: the database does not answer now.
+        """
+        found: list[Waiter] = []
+        for some in chunks(sorted(filter(is_id, vod_task_ids))):
+            values = {"of_queue": queue, "ids": some} | self._database.times()
+            with self._database.read() as connection:
+                found += map(_waiter, connection.execute(self._of_tasks, values))
+        return sorted(found, key=lambda each: (each.since or 0.0, each.id))
 
 
 def _waiter(row: Any) -> Waiter:

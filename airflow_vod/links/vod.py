@@ -18,10 +18,13 @@ from airflow_vod.hooks.paths import URL_PREFIX, base_path
 from airflow_vod.hooks.version_compat import AIRFLOW_V_3_1_PLUS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from airflow.providers.common.compat.sdk import Context
 
 CONSOLE = "https://console.cloud.tencent.com/vod/media"
 INTERNATIONAL_CONSOLE = "https://console.tencentcloud.com/vod/media"
+MAX_QUERY = 6000  # characters; many proxies refuse a request line of more than 8 KB
 _INTERNATIONAL = ".intl.tencentcloudapi.com"
 
 
@@ -50,7 +53,7 @@ class VodConsoleLink(BaseOperatorLink):
 
 
 class VodEventLink(BaseOperatorLink):
-    """The page "VOD events", filtered by the event of a task. It requires a login like the rest of Airflow."""
+    """The page "VOD events" at the events of a task, or at its waiter. It requires a login like the rest of Airflow."""
 
     name = "VOD event"
 
@@ -62,10 +65,22 @@ class VodEventLink(BaseOperatorLink):
         """
         page = f"{base_path()}{URL_PREFIX}/events"
         try:
-            query = urlencode({name: word for name, word in operator.event_page_query().items() if word})
+            query = _query(operator.event_page_query())
         except Exception:  # the task's argument is not an id, which the task's own log reports
             return page
         return f"{page}?{query}" if query else page
+
+
+def _query(wanted: Mapping[str, str | Sequence[str]]) -> str:
+    """Write what is looked for as a query: all ids of a list, or as many as an address can hold."""
+    pairs = [(name, word) for name, words in wanted.items() for word in ([words] if isinstance(words, str) else words)]
+    parts, length = [], 0
+    for pair in pairs:
+        part = urlencode([pair]) if pair[1] else ""
+        length += len(part) + 1
+        if part and length <= MAX_QUERY:
+            parts.append(part)
+    return "&".join(parts)
 
 
 # The page requires Airflow 3.1.

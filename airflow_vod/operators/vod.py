@@ -136,10 +136,10 @@ class VodFileUrlsOperator(BaseOperator):
         """The settings of the application, read from the connection."""
         return self._hook.get_settings()
 
-    def event_page_query(self) -> dict[str, str]:
-        """Return the search for the page "VOD events": the (first) VOD task whose files these are."""
-        about = next((result.vod_task_id or result.file_id for result in self._read), None)
-        return {"search": about or (self.vod_task_id if isinstance(self.vod_task_id, str) else "")}
+    def event_page_query(self) -> dict[str, list[str]]:
+        """Return the search for the page "VOD events": the VOD tasks whose files these are."""
+        about = [found for result in self._read if (found := result.vod_task_id or result.file_id)]
+        return {"search": about or ([self.vod_task_id] if isinstance(self.vod_task_id, str) else [])}
 
     def _results(self) -> list[TaskResult]:
         if (self.result is None) == (self.vod_task_id is None):

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -120,7 +120,7 @@ class VodSensor(BaseSensorOperator):
         """Name what is waited for."""
         raise NotImplementedError
 
-    def event_page_query(self) -> dict[str, str]:
+    def event_page_query(self) -> Mapping[str, str | list[str]]:
         """Answer what to look for on the page "VOD events", by the names of its fields."""
         raise NotImplementedError
 

@@ -112,9 +112,9 @@ class VodTaskSensor(VodSensor):
 
     _of_interest: str | None = None
 
-    def event_page_query(self) -> dict[str, str]:
-        """Tell the VOD task to look for: of several the first that failed, else the first that has not ended."""
-        return {"search": self._of_interest or self._vod_task_ids[0]}
+    def event_page_query(self) -> dict[str, list[str]]:
+        """Tell the VOD tasks to look for; first the one that failed, else the first that has not ended."""
+        return {"search": sorted(self._vod_task_ids, key=lambda each: each != self._of_interest)}
 
     _results: Sequence[TaskResult] = ()
 

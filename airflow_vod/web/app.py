@@ -4,7 +4,8 @@
     GET  /events, /static/{name}          the page "VOD events"
     GET  /api/events, /api/event          a page of events, one event
     GET  /api/export                      events as JSON lines
-    GET  /api/queues, /api/history        state of the relays, counts over time
+    GET  /api/queues, /api/waiters        state of the relays, who waits for what
+    GET  /api/history                     counts over time
     POST /api/replay                      from that page only
 
 Invariant: everything else is 404 or 405. Apart from callbacks, all routes require a login to Airflow with the permission to read
@@ -20,6 +21,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from typing import TYPE_CHECKING
 
 from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from airflow_vod.exceptions import InboxError, InboxUnavailableError
@@ -28,7 +30,7 @@ from airflow_vod.hooks.server import ServerHook
 from airflow_vod.web.access import require_edit, require_read, require_same_origin
 from airflow_vod.web.api import EventsApi, reading_router, replaying_router
 from airflow_vod.web.callbacks import callback_router
-from airflow_vod.web.connections import Connections
+from airflow_vod.web.connections import Connections, listed_connections
 from airflow_vod.web.headers import RedactedLogs, SafeHeaders
 from airflow_vod.web.intake import Intake
 from airflow_vod.web.page import page_router
@@ -68,7 +70,7 @@ def create_app(
         title="Tencent Cloud VOD",
         openapi_url=None,
         redirect_slashes=False,
-        lifespan=_warm(inbox, ServerHook().get_settings),
+        lifespan=_warm(lambda: connections.learn(listed_connections()), inbox, ServerHook().get_settings),
     )
     api = EventsApi(inbox)
     app.include_router(callback_router(connections, intake or Intake(inbox), clock, on_first_callback))
@@ -76,6 +78,7 @@ def create_app(
     app.include_router(reading_router(api), dependencies=[Depends(require_read)])
     app.include_router(replaying_router(api), dependencies=[Depends(require_edit), Depends(require_same_origin)])
     app.add_exception_handler(InboxError, _inbox_failed)
+    app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_middleware(SafeHeaders)
     app.add_middleware(RedactedLogs)
     return app
@@ -97,6 +100,15 @@ def _warm(*steps: Callable[[], object]) -> Callable[[FastAPI], AbstractAsyncCont
     return lifespan
 
 
+def _not_valid(request: Request, error: Exception) -> JSONResponse:
+    """Name the fields that are not valid. Their values, which FastAPI would repeat, may be impossible to write as UTF-8."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - it is registered for these only
+    problems = (f"{'.'.join(map(str, each['loc'][1:])) or 'body'}: {each['msg']}" for each in error.errors())
+    return JSONResponse({"detail": "; ".join(problems).encode("ascii", "replace").decode()}, status_code=400)
+
+
 def _inbox_failed(request: Request, error: Exception) -> JSONResponse:
     """Report an error of the inbox to users who may read connections; its messages contain no secrets."""
-    return JSONResponse({"detail": str(error)}, status_code=503 if isinstance(error, InboxUnavailableError) else 500)
+    if isinstance(error, InboxUnavailableError):
+        return JSONResponse({"detail": str(error)}, status_code=503, headers={"Retry-After": "5"})
+    return JSONResponse({"detail": str(error)}, status_code=500)

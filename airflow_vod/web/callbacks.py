@@ -1,7 +1,8 @@
 """Receives VOD's HTTP callbacks ("normal callback").
 
-Invariants: nothing is stored before the sender is authenticated, and 200 is sent only after the commit. A rejection reveals
-neither what was wrong nor whether the connection exists. Nothing of the request is echoed.
+Invariants: nothing is stored before the sender is authenticated, and 200 is sent only after the commit. A refusal reveals
+neither what was wrong nor whether the connection exists, and takes the same time for all. Nothing of the request is echoed.
+What strangers send costs no thread, lock or memory that a genuine callback needs.
 
 The connection says how a callback is authenticated: by the application's SignKey (see `signature`), by a token at the end of the
 URL, or, if both are configured, by both. If neither is, no callback is accepted.
@@ -12,21 +13,24 @@ Source: VOD's guide of the normal callback (POST, JSON, 5 s) and ModifyEventConf
 from __future__ import annotations
 
 import asyncio
-import hmac
-import json
 import logging
-import secrets
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 
 from airflow_vod import metrics
-from airflow_vod.events.parse import UnparsedEvent, VodEvent, read_event
+from airflow_vod.events.parse import UnparsedEvent, VodEvent
 from airflow_vod.exceptions import VodError
-from airflow_vod.web.signature import claim_in, is_genuine, without_claim
+from airflow_vod.web import bodies
+from airflow_vod.web.bodies import Bodies, BodyError
+from airflow_vod.web.budgets import HourlyBudget
+from airflow_vod.web.connections import UNKNOWN_TIMEOUT
+from airflow_vod.web.proof import Verdict, judge, may_be_signed, presented_by, reason_of_refusal
+from airflow_vod.web.redaction import event_in, load
+from airflow_vod.web.signature import claim_in, is_genuine
+from airflow_vod.web.threads import Threads
 
 if TYPE_CHECKING:
     from airflow_vod.tencent.settings import VodSettings
@@ -35,13 +39,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_BODY = 1024 * 1024  # bytes; VOD's events have a few thousand
-BODY_TIMEOUT = 5.0  # seconds for the body to arrive
+# Hides what it took to refuse it, and slows floods down.
+REFUSED_AFTER = UNKNOWN_TIMEOUT  # seconds from the arrival of a callback
+MAX_HELD = 1000  # refusals that are held back at once, per process; further ones are sent at once
 UNPARSED_PER_HOUR = 60  # bodies kept per queue and process
 REFUSALS_PER_HOUR = 10  # log lines per reason and process
-UNPARSED_KEPT = 16_384  # bytes kept of each such body
-_LARGE = 64 * 1024  # bytes; larger bodies are parsed in a thread, to keep the event loop responsive
-_UNKNOWN_SECRET = secrets.token_hex(16)  # stands in for a secret that is not configured
+FAILURES_PER_HOUR = 60  # log lines per queue and process
 
 
 def callback_router(
@@ -79,8 +82,12 @@ class Receiver:
         self._intake = intake
         self._clock = clock
         self._on_first = on_first
+        self._bodies = Bodies()
+        self._parsing = Threads("vod-callback-parse", 1)
+        self._held = 0
         self._unparsed = HourlyBudget(UNPARSED_PER_HOUR, clock)
         self._refused = HourlyBudget(REFUSALS_PER_HOUR, clock)
+        self._failed = HourlyBudget(FAILURES_PER_HOUR, clock)
 
     async def callback(self, request: Request) -> Response:
         """Receive one callback.
@@ -89,136 +96,73 @@ class Receiver:
         :return: 200 once its event is stored; 400 if it is not an event; 403 if it is not authenticated; 408 or 413 if its body
             is late or too large; 503 if it was not stored and should be sent again.
         """
-        query = _query(request)
-        token = request.path_params.get("token") or query.get("token", "")
-        body, status = await _body(request)
-        if body is None:
-            return Response(status_code=status)
-        settings = await self._connections.settings(request.path_params["conn_id"])
-        content = await asyncio.to_thread(_load, body) if len(body) > _LARGE else _load(body)
-        claims = [claim_in(each) for each in (request.headers, query, content)]
-        signed = is_genuine(claims, _sign_key(settings), self._clock())
-        if not _is_authentic(settings, token, signed):
-            self._report_rejection(request.path_params["conn_id"], _rejection_reason(settings, signed, any(claims)))
-            return Response(status_code=403)
-        assert settings is not None  # noqa: S101 - implied by `_is_authentic`
+        refuse_at_monotonic = time.monotonic() + REFUSED_AFTER
+        conn_id = request.path_params["conn_id"]
+        presented = presented_by(request)
+        settings = await self._connections.settings(conn_id)
+        verdict = judge(settings, presented, self._clock())
+        try:
+            body, genuine = await self._body(request, settings, verdict)
+        except BodyError as error:
+            return Response(status_code=error.status)
+        if settings is None or not genuine:
+            self._report_refusal(conn_id, reason_of_refusal(settings, presented, body))
+            return await self._refuse(refuse_at_monotonic)
+        self._connections.trust(conn_id)
         on_first, self._on_first = self._on_first, None
         if on_first is not None:
             on_first()
-        if isinstance(content, dict):
-            content = without_claim(content)
-        event = await asyncio.to_thread(read_event, content) if len(body) > _LARGE else read_event(content)
-        return await self._store(settings.queue, event, body)
+        return await self._store(settings.queue, await self._read(body, settings))
 
-    def _report_rejection(self, conn_id: str, reason: str) -> None:
+    async def _body(self, request: Request, settings: VodSettings | None, verdict: Verdict) -> tuple[bytes, bool]:
+        """:return: the body, as far as it is needed, and whether the request is authenticated."""
+        if verdict is Verdict.GENUINE:
+            return await self._bodies.read(request), True
+        if verdict is Verdict.REFUSED or settings is None or settings.callback_secret is None:
+            await self._bodies.discard(request)
+            return b"", False
+        body, sign_key = await self._bodies.read_unproven(request), settings.callback_secret
+        if not may_be_signed(body, sign_key, self._clock()):
+            return body, False
+        content = await self._parsing.run(lambda: load(body)) if len(body) > bodies.SMALL else load(body)
+        return body, is_genuine([claim_in(content)], sign_key, self._clock())
+
+    async def _read(self, body: bytes, settings: VodSettings) -> VodEvent | UnparsedEvent:
+        """Read the event; large bodies in a thread, to keep the event loop responsive."""
+        if len(body) <= bodies.SMALL:
+            return event_in(body, settings)
+        return await self._parsing.run(lambda: event_in(body, settings))
+
+    async def _refuse(self, at_monotonic: float) -> Response:
+        """Refuse at a time that does not depend on why."""
+        if self._held < MAX_HELD:
+            self._held += 1
+            try:
+                await asyncio.sleep(at_monotonic - time.monotonic())
+            finally:
+                self._held -= 1
+        return Response(status_code=403)
+
+    def _report_refusal(self, conn_id: str, reason: str) -> None:
         """Report why, for those who look for missing events; requests can flood neither the log nor the memory."""
         metrics.count("callbacks.refused", reason=reason)
         if self._refused.take(reason):
             log.warning("A callback for connection %.100r was rejected: %s", conn_id, reason)
 
-    async def _store(self, queue: str, event: VodEvent | UnparsedEvent, body: bytes) -> Response:
+    async def _store(self, queue: str, event: VodEvent | UnparsedEvent) -> Response:
         status = 200
         if isinstance(event, UnparsedEvent):
             status = 400
             if not self._unparsed.take(queue):
-                log.warning(
-                    "A callback for queue %s is not an event; it is dropped, as there were too many of them",
-                    queue,
-                )
+                if self._refused.take(f"dropped {queue}"):
+                    log.warning("Too many callbacks for queue %s are not events; further ones are dropped", queue)
                 return Response(status_code=status)
             log.warning("A callback for queue %s is not an event: %s", queue, event.error)
-            if len(body) > UNPARSED_KEPT:
-                event = read_event(body[:UNPARSED_KEPT])
         try:
             await self._intake.receive(queue, event)
         except Exception as error:  # whatever it is, the sender must be told to retry
             unexpected = not isinstance(error, VodError)
-            log.error("A callback for queue %s could not be stored: %s", queue, error, exc_info=unexpected)
+            if self._failed.take(queue):
+                log.error("A callback for queue %s could not be stored: %s", queue, error, exc_info=unexpected)
             return Response(status_code=503, headers={"Retry-After": "5"})
         return Response(status_code=status)
-
-
-class HourlyBudget:
-    """A limit per kind and hour.
-
-    :param limit: maximum number of each kind per hour.
-    :param clock: Unix seconds.
-    """
-
-    def __init__(self, limit: int, clock: Callable[[], float]) -> None:
-        self._limit = limit
-        self._clock = clock
-        self._hour = 0
-        self._taken: dict[str, int] = {}
-
-    def take(self, kind: str) -> bool:
-        """Use up one unit.
-
-        :param kind: what is limited.
-        :return: whether the limit had not been reached.
-        """
-        hour = int(self._clock() // 3600)
-        if hour != self._hour:
-            self._hour, self._taken = hour, {}
-        self._taken[kind] = self._taken.get(kind, 0) + 1
-        return self._taken[kind] <= self._limit
-
-
-def _sign_key(settings: VodSettings | None) -> str:
-    return (settings and settings.callback_secret) or _UNKNOWN_SECRET
-
-
-def _is_authentic(settings: VodSettings | None, token: str, signed: bool) -> bool:
-    """Evaluate all proofs, whatever the first one yields, so that the time taken reveals nothing."""
-    expected = settings and settings.callback_token
-    has_token = hmac.compare_digest((expected or _UNKNOWN_SECRET).encode(), token.encode("utf-8", "replace"))
-    if settings is None or not (settings.callback_secret or expected):
-        return False
-    return (signed or not settings.callback_secret) and (has_token or not expected)
-
-
-def _rejection_reason(settings: VodSettings | None, signed: bool, claimed: bool) -> str:
-    """Say why a callback was not authenticated."""
-    if settings is None:
-        return "the connection does not exist or cannot be read"
-    if not settings.takes_callbacks:
-        return "the connection has neither callback_secret nor callback_token"
-    if signed or not settings.callback_secret:
-        return "its token is missing or wrong"
-    return "its signature is wrong or has expired" if claimed else "it is not signed"
-
-
-def _query(request: Request) -> dict[str, str]:
-    try:
-        return dict(parse_qsl(request.scope["query_string"].decode("latin-1"), max_num_fields=50))
-    except ValueError:
-        return {}
-
-
-async def _body(request: Request) -> tuple[bytes | None, int]:
-    """Read the body within the limits of size and time.
-
-    :return: the body, or None, and the status to answer with.
-    """
-    declared = request.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and int(declared[:20]) > MAX_BODY:
-        return None, 413
-    parts, size = [], 0
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT):
-            async for part in request.stream():
-                parts.append(part)
-                size += len(part)
-                if size > MAX_BODY:
-                    return None, 413
-    except TimeoutError:
-        return None, 408
-    return b"".join(parts), 200
-
-
-def _load(body: bytes) -> Any:
-    """Parse JSON; anything else is returned as is, and fails when it is parsed as an event."""
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return body

@@ -30,7 +30,7 @@ _HEADERS = [
     (b"referrer-policy", b"no-referrer"),
 ]
 _NO_STORE = (b"cache-control", b"no-store")
-_SECRET = re.compile(r"(/callbacks/[^/]*/).+")
+_SECRET = re.compile(r"(/callbacks/[^/]*/).+", re.DOTALL)  # a token may stand behind an encoded line break
 _REDACTED = "***"
 
 

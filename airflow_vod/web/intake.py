@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from airflow_vod.exceptions import InboxUnavailableError
+from airflow_vod.web.threads import Threads
 
 if TYPE_CHECKING:
     from airflow_vod.events.parse import UnparsedEvent, VodEvent
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = 4.5  # seconds; VOD gives up after 5 (guide of the normal callback)
 MAX_GROUP = 128  # events per commit
+COMMITTING = 4  # queues that are written to at once; nothing else uses these threads
 MAX_WAITING = 2000  # events; with more, the database cannot keep up and the sender should retry
 
 _Waiting = list[tuple["VodEvent | UnparsedEvent", "asyncio.Future[Received]"]]
@@ -32,6 +34,7 @@ class Intake:
     def __init__(self, inbox: Callable[[], InboxStore], timeout: float = TIMEOUT) -> None:
         self._inbox = inbox
         self._timeout = timeout
+        self._threads = Threads("vod-callback-commit", COMMITTING)
         self._waiting: dict[str, _Waiting] = {}
         self._writers: dict[str, asyncio.Task[None]] = {}
 
@@ -72,7 +75,7 @@ class Intake:
         if not group:
             return
         try:
-            received = await asyncio.to_thread(
+            received = await self._threads.run(
                 lambda: self._inbox().receive(queue, [event for event, _ in group], "callback")
             )
         except Exception as error:

@@ -248,7 +248,7 @@ def api_server(home: Path, inbox_url: str, settings: Mapping[str, str]) -> Itera
     with Airflow(home, database, own | settings) as airflow:
         airflow_home.migrate(home)
         airflow.start("api-server")
-        airflow.wait(lambda: bool(airflow.health()), 120)
+        airflow.wait(lambda: bool(airflow.health()), 300)
         yield airflow
 
 

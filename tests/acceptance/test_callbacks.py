@@ -21,6 +21,7 @@ from airflow_vod.cli.demo import SUB_APP_ID, sample_events
 from airflow_vod.emulator import Emulator, EmulatorOptions
 from airflow_vod.inbox import InboxStore
 from airflow_vod.web.signature import sign
+from tests.acceptance import flood
 from tests.acceptance.airflow import Airflow, api_server
 from tests.acceptance.processes import ROOT, Process
 
@@ -61,8 +62,7 @@ def airflow(
     """An API server with two workers; one connection is in Airflow's database, the others in its environment."""
     default = json.loads(emulator.airflow_connection(SUB_APP_ID))
     default["extra"]["callback_secret"] = SIGN_KEY
-    settings = {
-        "AIRFLOW__API__WORKERS": "2",
+    settings = flood.SETTINGS | {
         "AIRFLOW__CORE__DAGS_FOLDER": str(DAG.parent),
         "AIRFLOW_CONN_VOD_DEFAULT": json.dumps(default),
         "AIRFLOW_CONN_VOD_TOKEN": connection("vod_token", callback_token=TOKEN),
@@ -225,3 +225,14 @@ async def test_under_load_each_event_once(airflow: Airflow, store: InboxStore) -
     print(times)
     stored = [header.vod_task_id for header in store.headers_after(queue, start, 2 * EVENTS)]
     assert sorted(stored) == sorted(f"Concat-{number}" for number in range(EVENTS))
+
+
+def test_genuine_callbacks_get_through_a_flood(airflow: Airflow, store: InboxStore) -> None:
+    """While strangers flood both workers, every genuine callback gets 200 and is stored; `make flood` tells how fast."""
+    outcome = flood.measure(airflow.port, 8)
+    print(outcome)
+    assert set(outcome.statuses) == {200}
+    stored = sum(store.counts(str(app)).events for app in flood.APPS.values())
+    assert stored == outcome.statuses[200]
+    lines = [line for line in airflow.processes["api-server"].output.splitlines() if "which cannot be read" in line]
+    assert len(lines) <= 2 * 10  # two workers

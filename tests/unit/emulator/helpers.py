@@ -137,10 +137,12 @@ class Wire:
         """Send a call and read its answer."""
         return read(self.open(action, **params))
 
-    def control(self, method: str, path: str, content: Any = None) -> Any:
-        """Call the control API; status and JSON."""
+    def control(self, method: str, path: str, content: Any = None, **headers: str) -> Any:
+        """Call the control API, with other headers where they are given; status and JSON."""
         connection = HTTPConnection("127.0.0.1", self._vod.port, timeout=10)
-        connection.request(method, f"/_emulator/{path}", None if content is None else json.dumps(content).encode())
+        body = None if content is None else json.dumps(content).encode()
+        sent = {"Content-Type": "application/json"} | {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, f"/_emulator/{path}", body, sent)
         reply = read(connection)
         return reply.status, json.loads(reply.body)
 

@@ -119,3 +119,40 @@ def test_a_wrong_order_is_explained(vod: Emulator, path: str, content: dict[str,
     status, answer = Wire(vod).control("POST", path, content)
     assert status == 400
     assert answer["error"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Content_Type": "text/plain"}, 415),
+        ({"Content_Type": "application/x-www-form-urlencoded"}, 415),
+        ({"Content_Type": ""}, 415),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://127.0.0.1:1"}, 403),
+        ({"Sec_Fetch_Site": "cross-site"}, 403),
+        ({"Sec_Fetch_Site": "same-site"}, 403),
+        ({"Host": "rebound.evil.example"}, 403),
+        ({"Host": "127.0.0.1.evil.example"}, 403),
+        ({"Host": "localhost.evil.example:9900"}, 403),
+        ({"Host": "10.0.0.1"}, 403),
+        ({"Host": "[::1"}, 400),
+        ({"Host": "localhost:9900", "Content_Type": "application/json; charset=utf-8"}, 200),
+        ({"Host": "LOCALHOST."}, 200),
+        ({"Host": "vod.localhost"}, 200),
+        ({"Host": "[::1]:9900", "Origin": "http://[::1]:9900"}, 200),
+        ({"Sec_Fetch_Site": "same-origin"}, 200),
+        ({"Sec_Fetch_Site": "none"}, 200),
+    ],
+)
+def test_web_pages_control_nothing(vod: Emulator, headers: dict[str, str], status: int):
+    """Only JSON counts, from no other origin and under a local name; else nothing is published, scripted or removed."""
+    wire = Wire(vod)
+    assert wire.control("POST", "publish", {"event": EVENT}, **headers)[0] == status
+    assert vod.queue().published == (1 if status == 200 else 0)
+    if "Content_Type" not in headers:
+        vod.faults.script({"PullEvents": ["http_500"]})
+        for path in ("queues", "calls", "faults"):
+            assert wire.control("GET", path, **headers)[0] == status
+        assert wire.control("DELETE", "faults", **headers)[0] == status
+        assert bool(vod.faults.pending) is (status != 200)

@@ -56,7 +56,7 @@ def test_mapped_tasks(vod: Vod) -> None:
 
 
 def test_several_tasks_of_one_sensor(vod: Vod) -> None:
-    """Of several VOD tasks the one is looked for that failed, or did not end; the first, where all went well."""
+    """All of several VOD tasks are looked for, first the one that failed or did not end."""
     bad = {"ErrCode": 70000, "Message": "no", "FileId": None, "FileUrl": None, "FileType": "mp4"}
     for vod_task_id in ("Concat-1", "Concat-2"):
         vod.publish_concat(vod_task_id)
@@ -78,7 +78,18 @@ def test_several_tasks_of_one_sensor(vod: Vod) -> None:
         "late": "failed",
     }
     found = [looked_for(run, task_id)["search"] for task_id in ("well", "failed", "late")]
-    assert found == [["Concat-1"], ["Concat-bad"], ["Concat-never"]]
+    assert found == [["Concat-1", "Concat-2"], ["Concat-bad", "Concat-1"], ["Concat-never", "Concat-1"]]
+
+
+def test_a_long_list() -> None:
+    """However many ids there are, the address stays short enough for proxies, and holds whole ids."""
+    ids = [f"1500012345-EditMedia-{number:040}" for number in range(5000)]
+    sensor = VodConcatSensor(task_id="wait", vod_task_id=ids)
+    link = VodEventLink().get_link(sensor, ti_key=None)
+    found = parse_qs(urlsplit(link).query)["search"]
+    assert found == ids[: len(found)]
+    assert 50 < len(found) <= 200
+    assert len(link) < 6100
 
 
 @pytest.mark.parametrize(

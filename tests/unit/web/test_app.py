@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,11 +14,15 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import event, update
 
-from airflow_vod.inbox import InboxStore
+from airflow_vod.exceptions import InboxUnavailableError
+from airflow_vod.inbox import InboxStore, Waiter
+from airflow_vod.inbox.tables import vod_waiter
 from airflow_vod.plugins import vod
+from airflow_vod.relay.health import trouble_of
 from airflow_vod.tencent.settings import VodSettings
-from airflow_vod.web import access, page
+from airflow_vod.web import access, api, page
 from airflow_vod.web.app import create_app
 from airflow_vod.web.connections import Connections
 from tests.samples import concat_event, procedure_event, unparsed_event
@@ -70,6 +75,12 @@ def positions(answer: httpx.Response) -> list[int]:
         ("unread=true", [4, 3, 2, 1]),
         ("unread=false", []),
         ("queue=other", []),
+        ("search=a&search=b", [2, 1]),
+        ("search=a,%20F%0a c", [3, 2, 1]),
+        ("search=%20", [4, 3, 2, 1]),
+        ("since=99999999999", []),
+        ("until=99999999999", [4, 3, 2, 1]),
+        ("since=0&until=1", []),
     ],
 )
 async def test_filters(http: httpx.AsyncClient, query: str, expected: list[int]) -> None:
@@ -87,11 +98,45 @@ async def test_pages_by_key(http: httpx.AsyncClient, inbox: InboxStore) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["before=x", "before=[1]", "before=[1,2,1e999]", "limit=0", "limit=1000", "outcome=odd", "unread=maybe"]
+    "query",
+    [
+        *(
+            "before=x",
+            "before=[1]",
+            "before=[1,2,1e999]",
+            'before=[1,"q",1e300]',
+            'before=[1,"q",1.5]',
+            'before=[NaN,"q",1]',
+        ),
+        *('before=[1,"%5Cud800",1]', 'before=[1,"",1]', 'before=[1,"q",-1]', 'before=[1,"q",9223372036854775808]'),
+        *('before=["1","q",1]', 'before=[true,"q",1]', "before=" + "[" * 5000, "limit=0", "limit=1000", "outcome=odd"),
+        *("unread=maybe", "since=nan", "since=-1", "until=inf", "until=1e300", "&".join(["search=x"] * 201)),
+    ],
 )
 async def test_what_cannot_be_asked(http: httpx.AsyncClient, query: str) -> None:
-    """Invalid values are refused."""
-    assert (await http.get(f"/api/events?{query}")).status_code in {400, 422}
+    """Invalid values are refused with their field's name."""
+    answer = await http.get(f"/api/events?{query}")
+    assert answer.status_code == 400, answer.text
+    assert query.partition("=")[0] in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        r'{"queue": "\ud800", "position": 1}',
+        r'{"queue": 1, "position": "\ud800"}',
+        r'{"\ud800": 1}',
+        r'"\ud800"',
+        "[",
+        r'{"queue": "q", "position": 1e300}',
+    ],
+)
+async def test_what_cannot_be_written_as_text(http: httpx.AsyncClient, body: str) -> None:
+    """Lone surrogates and numbers without measure are refused, not a failure of the server."""
+    answer = await http.post("/api/replay", content=body, headers=OURS | {"Content-Type": "application/json"})
+    assert answer.status_code == 400, answer.text
+    for path in ("events?search=%ED%A0%80&queue=%ED%A0%80", "waiters?search=%ED%A0%80", "history?queue=%ED%A0%80"):
+        assert (await http.get(f"/api/{path}")).status_code in {200, 404}
 
 
 async def test_one_event(http: httpx.AsyncClient) -> None:
@@ -111,22 +156,110 @@ async def test_export(http: httpx.AsyncClient) -> None:
 
 
 async def test_health_and_history(http: httpx.AsyncClient, inbox: InboxStore) -> None:
-    """Queues show holder and counts, history shows arrivals; an expired lease is not shown."""
+    """Queues show holder, counts and what the last holder said, also when its lease has expired; history shows arrivals."""
     says = {"last_pull_at": 9.0, "caught_up_at": 1.0, "in_queue": 12, "in_queue_at": 8.0}
     inbox.leases.acquire("host:1/7", "relay-1", 60, info=says)
     inbox.receive("idle", [concat_event("x")], "callback")
-    inbox.leases.acquire("idle", "gone", 0.0)
+    inbox.leases.acquire("idle", "gone", 0.0, info=says)
     health = {each["queue"]: each for each in (await http.get("/api/queues")).json()["queues"]}
-    assert (health["host:1/7"]["holder"], health["host:1/7"]["unread"], health["host:1/7"]["unparsed"]) == (
-        "relay-1",
-        4,
-        1,
-    )
-    assert says.items() <= health["host:1/7"]["relay"].items()
-    assert (health["idle"]["holder"], health["idle"]["relay"]) == (None, {})
+    here = health["host:1/7"]
+    assert (here["holder"], here["unread"], here["unparsed"], here["trouble"]) == ("relay-1", 4, 1, None)
+    assert says.items() <= here["relay"].items()
+    assert health["idle"]["holder"] is None
+    assert says.items() <= health["idle"]["relay"].items()
     history = (await http.get("/api/history", params={"queue": "idle"})).json()["slices"]
     assert sum(each["events"] for each in history) == 1
     assert (await http.get("/api/history", params={"queue": "\x00"})).status_code == 404
+
+
+@pytest.mark.parametrize("held", [True, False])
+async def test_trouble_is_told_in_the_words_of_relay_status(
+    http: httpx.AsyncClient, inbox: InboxStore, held: bool
+) -> None:
+    """Where somebody waits and pulls fail, a queue says so, whether anybody holds its lease, and though it never had an event."""
+    now = time.time()
+    says = {"last_pull_at": now - 600, "failing_since_at": now - 590, "failure": "connection refused"}
+    inbox.leases.acquire("new", "relay-1", 60, info=says)
+    if not held:
+        inbox.leases.release("new", "relay-1")
+    inbox.waiters.add("new", [Waiter.of("dag/run/wait", "Concat-1", (), now + 900)], "owner")
+    with inbox._database.write() as connection:
+        connection.execute(update(vod_waiter).values(since=now - 300))
+    [state] = [each for each in (await http.get("/api/queues")).json()["queues"] if each["queue"] == "new"]
+    assert state["trouble"] == trouble_of(inbox.leases.read("new"), time.time() - (now - 300), time.time())
+    assert "connection refused" in state["trouble"]
+    assert state["relay"]["failing_since_at"] == says["failing_since_at"]
+
+
+async def test_who_waits(http: httpx.AsyncClient, inbox: InboxStore) -> None:
+    """Waiters are listed with name, times and what they wait for, and found by VOD task id, type and queue."""
+    until = time.time() + 900
+    waiters = [
+        Waiter.of("dag/run/one", "Concat-1", ("ConcatComplete",), until),
+        Waiter.of("dag/run/two", "Concat-2", (), until),
+        Waiter.of("dag/run/any", None, ("NewFileUpload",), until),
+    ]
+    inbox.waiters.add("host:1/7", waiters, "owner")
+    inbox.waiters.mark_asked("host:1/7", [waiters[0].id])
+
+    async def names(query: str) -> list[str]:
+        return sorted(each["waiter"] for each in (await http.get(f"/api/waiters?{query}")).json()["waiters"])
+
+    assert await names("") == ["dag/run/any", "dag/run/one", "dag/run/two"]
+    assert await names("search=Concat-1") == ["dag/run/one"]
+    assert await names("search=Concat-1&search=Concat-2") == ["dag/run/one", "dag/run/two"]
+    assert await names("search=%00") == await names("search=other") == await names("queue=other") == []
+    assert await names("event_type=NewFileUpload") == ["dag/run/any", "dag/run/two"]
+    [one] = (await http.get("/api/waiters?search=Concat-1")).json()["waiters"]
+    assert (one["deadline"], one["queue"], one["vod_task_id"]) == (pytest.approx(until), "host:1/7", "Concat-1")
+    assert one["asked_at"] >= one["since"]
+
+
+async def test_the_list_reads_no_bodies(http: httpx.AsyncClient, inbox: InboxStore) -> None:
+    """Listing events selects no body, whatever it is filtered by."""
+    statements: list[str] = []
+    event.listen(inbox._database.engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
+    for query in ("", "search=a", "outcome=failed", "since=1&until=99999999999"):
+        await http.get(f"/api/events?{query}")
+    listed = [statement for statement in statements if "FROM vod_event" in statement]
+    assert listed
+    assert not [statement for statement in listed if "body" in statement]
+
+
+async def test_a_hanging_inbox_does_not_hold_up_airflow(app: FastAPI) -> None:
+    """While the inbox hangs and many pages are open, Airflow's own routes answer at once, and the page says 503 in time."""
+    leave = threading.Event()
+
+    class Hanging:
+        def __getattr__(self, name: str) -> Any:
+            leave.wait(30)
+            raise InboxUnavailableError("down")
+
+    app = create_app(connections=Connections({}.get), inbox=Hanging)  # type: ignore[arg-type,return-value]
+    app.dependency_overrides = {access.require_read: lambda: None}
+    airflow = FastAPI()
+    airflow.mount("/tencent-vod", app)
+
+    @airflow.get("/api/v2/dags")
+    def dags() -> dict[str, Any]:  # Airflow's own routes are synchronous, too
+        return {}
+
+    transport = httpx.ASGITransport(airflow, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://airflow", timeout=60) as http:
+        paths = ["events", "queues", "waiters", "history", "export", "event?queue=q&position=1"] * 14
+        asked = [asyncio.create_task(http.get(f"/tencent-vod/api/{path}")) for path in paths]
+        await asyncio.sleep(0.5)
+        for _ in range(5):
+            began = time.monotonic()
+            assert (await http.get("/api/v2/dags")).status_code == 200
+            assert time.monotonic() - began < 0.5
+        done, _ = await asyncio.wait(asked, timeout=api.PATIENCE + 3)
+        busy = [each.result() for each in done]
+        assert len(busy) >= len(asked) - api.THREADS - 14  # those in threads, and who shares the result of one
+        assert {answer.status_code for answer in busy} == {503}
+        assert all("busy" in answer.json()["detail"] for answer in busy)
+        leave.set()
+        await asyncio.gather(*asked)
 
 
 async def test_replay(http: httpx.AsyncClient, inbox: InboxStore) -> None:
@@ -187,7 +320,19 @@ def test_the_page_asks_nobody_else() -> None:
         assert "onclick" not in text
 
 
-@pytest.mark.parametrize("path", ["c/a-secret", "c/a-secret/more", "c?token=a-secret", "unknown/a-secret"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "c/a-secret",
+        "c/a-secret/more",
+        "c?token=a-secret",
+        "unknown/a-secret",
+        "c/%0aa-secret",
+        "c/x%0aa-secret%0a",
+        "c%0a/%0da-secret",
+        "c%2fa-secret",
+    ],
+)
 @pytest.mark.parametrize("method", ["POST", "GET"])
 async def test_no_secret_is_left_for_a_log(app: FastAPI, path: str, method: str) -> None:
     """When an answer is sent, the scope that access logs read contains no secret, whatever the answer is."""
@@ -245,6 +390,7 @@ async def test_without_login(app: FastAPI) -> None:
             "api/event",
             "api/export",
             "api/queues",
+            "api/waiters",
             "api/history",
         ):
             assert (await http.get(f"/{path}")).status_code == 401

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.parse import quote
@@ -14,15 +15,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_vod import metrics
+from airflow_vod.events.parse import UnparsedEvent, read_event
 from airflow_vod.exceptions import InboxUnavailableError
 from airflow_vod.inbox import InboxStore
 from airflow_vod.tencent.settings import VodSettings
-from airflow_vod.web import callbacks
+from airflow_vod.web import bodies, callbacks, redaction
 from airflow_vod.web.app import create_app
 from airflow_vod.web.connections import Connections
 from airflow_vod.web.intake import Intake
 from airflow_vod.web.signature import sign
-from tests.samples import Clock, concat_event, procedure_event
+from tests.samples import concat_event, procedure_event
 
 KEY, TOKEN = "4bTq8ZsVxW2c7Lm0", "a-token-that-no-log-shows"
 SETTINGS = {
@@ -58,6 +60,12 @@ def client(inbox: Callable[[], Any], now: float = NOW) -> httpx.AsyncClient:
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=True)
     return httpx.AsyncClient(transport=transport, base_url="http://airflow/callbacks")
+
+
+@pytest.fixture(autouse=True)
+def no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refusals are sent at once, but where their time is tested."""
+    monkeypatch.setattr(callbacks, "REFUSED_AFTER", 0.0)
 
 
 @pytest.fixture
@@ -142,7 +150,7 @@ async def test_refusals_are_told_to_who_operates_airflow(
     monkeypatch.setattr(metrics, "count", lambda name, **tags: counted.append(tags["reason"]))
     reasons = {
         "/unknown": "the connection does not exist",
-        "/open": "neither callback_secret nor callback_token",
+        "/open": "neither a SignKey nor a callback token",
         "/token/wrong": "its token is missing or wrong",
         "/signed": "it is not signed",
     }
@@ -185,7 +193,7 @@ async def test_garbage_is_kept(http: httpx.AsyncClient, inbox: InboxStore) -> No
     kept = inbox.newest(unparsed=True)
     assert len(kept) == 6
     assert all(event.error for event in kept)
-    assert max(len(event.text) for event in kept) <= 2 * callbacks.UNPARSED_KEPT
+    assert max(len(event.text) for event in kept) <= 2 * redaction.UNPARSED_KEPT
 
 
 async def test_garbage_is_bounded(inbox: InboxStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,16 +204,6 @@ async def test_garbage_is_bounded(inbox: InboxStore, monkeypatch: pytest.MonkeyP
             assert (await http.post(f"/token/{TOKEN}", content=f"garbage {number}")).status_code == 400
         assert len(inbox.newest(unparsed=True)) == 3
         assert (await http.post(f"/token/{TOKEN}", json=EVENT)).status_code == 200
-
-
-def test_the_budget_is_one_of_each_hour() -> None:
-    """Each hour and each queue has its own limit."""
-    clock = Clock()
-    budget = callbacks.HourlyBudget(2, clock)
-    assert [budget.take("a") for _ in range(3)] == [True, True, False]
-    assert budget.take("b")
-    clock.now += 3600
-    assert budget.take("a")
 
 
 async def test_garbage_without_proof_is_not_kept(http: httpx.AsyncClient, inbox: InboxStore) -> None:
@@ -235,16 +233,16 @@ async def test_too_large(http: httpx.AsyncClient, inbox: InboxStore) -> None:
         for _ in range(17):
             yield b" " * 65536
 
-    assert (await http.post(f"/token/{TOKEN}", content=b" " * (callbacks.MAX_BODY + 1))).status_code == 413
+    assert (await http.post(f"/token/{TOKEN}", content=b" " * (bodies.MAX_BODY + 1))).status_code == 413
     assert (await http.post(f"/token/{TOKEN}", content=pieces())).status_code == 413
-    padded = json.dumps(EVENT).encode().ljust(callbacks.MAX_BODY)
+    padded = json.dumps(EVENT).encode().ljust(bodies.MAX_BODY)
     assert (await http.post(f"/token/{TOKEN}", content=padded)).status_code == 200
     assert len(inbox.newest()) == 1
 
 
 async def test_a_body_that_does_not_come(http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """A body that does not arrive in time is 408."""
-    monkeypatch.setattr(callbacks, "BODY_TIMEOUT", 0.05)
+    monkeypatch.setattr(bodies, "TIMEOUT", 0.05)
 
     async def never() -> AsyncIterator[bytes]:
         yield b"{"
@@ -296,3 +294,142 @@ def test_nothing_makes_it_fail(inbox: InboxStore, body: bytes, path: str, query:
             return (await http.post(path, content=body, params=query, headers=headers)).status_code
 
     assert asyncio.run(post()) in {200, 400, 403, 404, 413}
+
+
+# What strangers cost
+
+
+async def test_nothing_of_a_stranger_is_parsed(http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body is parsed only after its sender has proven itself, be it by a signature in that very body."""
+    parsed: list[bytes] = []
+    monkeypatch.setattr(callbacks, "load", lambda body: parsed.append(body) or redaction.load(body))
+    large = json.dumps(EVENT | {"x": "x" * 900_000}).encode()
+    for path in ("/unknown", "/open", "/signed", "/token/wrong", "/both", f"/both/{TOKEN}"):
+        for body in (large, json.dumps(EVENT | TAMPERED | {"x": [{"T": NOW + 700}] * 50}).encode()):
+            assert (await http.post(path, content=body)).status_code == 403
+    assert parsed == []
+    assert (await http.post("/signed", json=EVENT | SIGNED)).status_code == 200
+    assert len(parsed) == 1
+
+
+async def test_a_signature_counts_only_at_the_top_of_a_body(http: httpx.AsyncClient, inbox: InboxStore) -> None:
+    """A right signature somewhere inside a body is content, not a proof."""
+    for body in ({"x": SIGNED}, [SIGNED], EVENT | {"UserData": json.dumps(SIGNED)}):
+        assert (await http.post("/signed", json=body)).status_code == 403
+    assert inbox.newest() == []
+
+
+async def test_every_refusal_takes_the_same_time(inbox: InboxStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a connection exists cannot be told by a clock: cached or not, with a slow secrets backend, all wait alike."""
+    monkeypatch.setattr(callbacks, "REFUSED_AFTER", 0.4)
+
+    def slow(conn_id: str) -> VodSettings | None:
+        time.sleep(0.1)
+        return SETTINGS.get(conn_id)
+
+    app = create_app(connections=Connections(slow), inbox=lambda: inbox, clock=lambda: NOW)
+    took = []
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://airflow/callbacks") as http:
+        for path in ("/unknown", "/signed", "/signed", "/token/wrong", "/open", "/" + "x" * 300):
+            began = time.monotonic()
+            assert (await http.post(path, json=EVENT | TAMPERED)).status_code == 403
+            took.append(time.monotonic() - began)
+        began = time.monotonic()
+        assert (await http.post("/signed", json=EVENT | SIGNED)).status_code == 200
+        assert time.monotonic() - began < 0.4
+    assert min(took) >= 0.39
+    assert max(took) - min(took) < 0.2
+
+
+async def test_refusals_that_are_held_are_bounded(http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond a number of refusals that wait for their time, further ones are sent at once."""
+    monkeypatch.setattr(callbacks, "REFUSED_AFTER", 30.0)
+    monkeypatch.setattr(callbacks, "MAX_HELD", 3)
+    held = [asyncio.create_task(http.post("/signed", json=EVENT)) for _ in range(3)]
+    await asyncio.sleep(0.2)
+    assert (await asyncio.wait_for(http.post("/signed", json=EVENT), 10)).status_code == 403
+    assert not any(task.done() for task in held)
+    for task in held:
+        task.cancel()
+    await asyncio.gather(*held, return_exceptions=True)
+
+
+async def test_a_body_that_is_broken_off(inbox: InboxStore, caplog: pytest.LogCaptureFixture) -> None:
+    """A client that goes away in the middle of a body leaves no traceback in the log and no event in the inbox."""
+    app = create_app(connections=Connections(SETTINGS.get), inbox=lambda: inbox, clock=lambda: NOW)
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    for path in ("/callbacks/unknown", "/callbacks/signed", f"/callbacks/token/{TOKEN}"):
+        messages = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
+
+        async def receive(messages: Any = messages) -> Any:
+            return next(messages)
+
+        scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
+        await app(scope | {"headers": [], "app": app}, receive, send)
+    assert [message["status"] for message in sent if message["type"] == "http.response.start"] == [400] * 3
+    assert "Traceback" not in caplog.text
+    assert inbox.newest() == []
+
+
+async def test_unproven_bodies_are_read_a_few_at_a_time(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While strangers hold all places for large bodies, a small signed one and one with a token in its URL still get through."""
+    monkeypatch.setattr(bodies, "TIMEOUT", 3.0)
+
+    async def never() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    strangers = [asyncio.create_task(http.post("/signed", content=never())) for _ in range(4 * bodies.LARGE_AT_ONCE)]
+    await asyncio.sleep(0.2)
+    assert (await asyncio.wait_for(http.post("/signed", json=EVENT | SIGNED), 2)).status_code == 200
+    assert (await asyncio.wait_for(http.post(f"/token/{TOKEN}", json=EVENT), 2)).status_code == 200
+    assert {answer.status_code for answer in await asyncio.gather(*strangers)} == {408}
+
+
+# What is kept
+
+FILLER = "x" * (2 * redaction.UNPARSED_KEPT)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        EVENT | SIGNED | {"token": TOKEN, "key": KEY},
+        SIGNED | {"token": TOKEN},
+        SIGNED | {"x": FILLER},
+        {"x": FILLER} | SIGNED,
+        [SIGNED, {"a": {"sign": SIGNED["Sign"]}}],
+        json.dumps(SIGNED),
+        f"Sign={SIGNED['Sign']}&T={SIGNED['T']}&token={TOKEN} {FILLER}",
+        f"not JSON {json.dumps(SIGNED)}",
+    ],
+)
+async def test_no_proof_is_kept(http: httpx.AsyncClient, inbox: InboxStore, body: Any) -> None:
+    """No signature, key or token that came in a body is stored, be the body an event, JSON or garbage, short or long."""
+    content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    for path in (f"/token/{TOKEN}", f"/both/{TOKEN}?Sign={SIGNED['Sign']}&T={SIGNED['T']}"):
+        assert (await http.post(path, content=content)).status_code in (200, 400)
+    stored = inbox.newest()
+    assert len(stored) == 2
+    for event in stored:
+        text = f"{event.text} {event.error}"
+        known = (SIGNED["Sign"], TOKEN, KEY) if event.queue == "3" else (SIGNED["Sign"], TOKEN)
+        assert not [secret for secret in known if str(secret) in text]
+
+
+@pytest.mark.parametrize("end", [b"garbage", b"]", b"{}", b"\xff"])
+async def test_the_beginning_of_a_body_is_no_event(http: httpx.AsyncClient, inbox: InboxStore, end: bytes) -> None:
+    """What is no event as a whole is none in part: neither now, nor when what was kept of it is read again."""
+    body = json.dumps(EVENT).encode().ljust(redaction.UNPARSED_KEPT + 100) + end
+    assert (await http.post(f"/token/{TOKEN}", content=body)).status_code == 400
+    [kept] = inbox.newest()
+    assert (kept.finished, kept.vod_task_id) == (False, None)
+    assert kept.error
+    assert isinstance(read_event(kept.body), UnparsedEvent)
+    assert "Concat-1" in kept.body
