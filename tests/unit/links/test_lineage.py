@@ -8,7 +8,7 @@ import pytest
 from airflow.providers.common.compat.openlineage.facet import Dataset
 
 from airflow_vod.events.results import Outcome, ResultFile, TaskResult
-from airflow_vod.operators.lineage import lineage_of
+from airflow_vod.links.lineage import lineage_of
 
 
 def result(*files: ResultFile, **more: Any) -> TaskResult:
