@@ -11,6 +11,10 @@
     │       └── VodThrottledError         over a rate limit: later will work
     ├── EventParseError           a body that is not a VOD event
     ├── ResultError               a value that is not the result of a VOD task
+    ├── SubmissionError           a VOD task that could not be started
+    │   ├── SubmissionRefusedError    VOD refuses the request itself: trying again does not help
+    │   ├── SubmissionUnknownError    whether it was started cannot be found out now: later may work
+    │   └── SubmissionLostError       whether it was started cannot be found out at all: a person must look
     └── InboxError                the inbox
         ├── InboxSchemaError          its tables belong to another version of this package
         └── InboxUnavailableError     its database cannot be reached or is locked: later may work
@@ -97,6 +101,22 @@ class EventParseError(VodError, ValueError):
 
 class ResultError(VodError, ValueError):
     """The value is not the result of a VOD task, or lacks what is asked of it."""
+
+
+class SubmissionError(VodError):
+    """A VOD task could not be started."""
+
+
+class SubmissionRefusedError(SubmissionError):
+    """VOD refuses the request itself, and has started nothing. Permanent."""
+
+
+class SubmissionUnknownError(SubmissionError):
+    """A request may have started a task, and VOD does not tell now; nothing is requested anew until it does."""
+
+
+class SubmissionLostError(SubmissionError):
+    """A request may have started a task, and VOD can no longer tell; only a person can decide to start another one."""
 
 
 class InboxError(VodError):
