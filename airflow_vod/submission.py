@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from airflow_vod.events.results import TaskResult
     from airflow_vod.inbox import InboxStore
     from airflow_vod.tencent.client import VodClient
+    from airflow_vod.tencent.settings import VodSettings
 
 log = logging.getLogger(__name__)
 
@@ -328,3 +329,24 @@ class Submitter:
         log.info("VOD has aborted task %s, because %s", submission.vod_task_id, why)
         self._submissions.set_state(submission, ABORTED, why, of={STARTED})
         return True
+
+
+def abort_task(settings: VodSettings, store: InboxStore, key: str, why: str, *, attempt: int) -> None:
+    """Abort the VOD task that was started for somebody, unless a later try waits for it.
+
+    :param settings: the application.
+    :param store: the inbox.
+    :param key: of the submission.
+    :param why: for people.
+    :param attempt: the number of the try that waited for it.
+    """
+    from airflow_vod.tencent.client import VodClient
+
+    current = store.submissions.latest(settings.queue, key)
+    if current is None or current.state != STARTED or current.attempt > attempt:
+        return
+    client = VodClient(settings)
+    try:
+        Submitter(client, store).abort(current, why)
+    finally:
+        client.close()

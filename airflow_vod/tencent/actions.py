@@ -101,6 +101,44 @@ def action_of(name: Any) -> Action:
     )
 
 
+def check_parameters(action: Action, parameters: Any, session_context: str | None = None) -> None:
+    """Check what can be checked before VOD does.
+
+    :param action: what they are for.
+    :param parameters: of the action, under VOD's names.
+    :param session_context: the user's own, given beside them.
+    :raises VodSettingsError: the message names the parameter, its value and the remedy.
+    """
+    if not isinstance(parameters, Mapping):
+        raise VodSettingsError(
+            f"parameters is {parameters!r:.200}, but must be a dictionary under VOD's names, such as {{'FileId': '5285…'}}. If a "
+            "template rendered it as text, set render_template_as_native_obj=True on the DAG."
+        )
+    if wrong := [name for name in parameters if not isinstance(name, str) or not name[:1].isupper()]:
+        raise VodSettingsError(f"parameters has the name {wrong[0]!r:.80}, but VOD's begin with a capital letter.")
+    if "SubAppId" in parameters:
+        raise VodSettingsError("parameters has SubAppId: give it as sub_app_id, or in the connection.")
+    if session_context is not None and "SessionContext" in parameters:
+        raise VodSettingsError("SessionContext is given twice, in parameters and as session_context. Give it once.")
+    limits = (
+        ("SessionId", parameters.get("SessionId"), SESSION_ID_LIMIT, action.takes_session_id),
+        (
+            "SessionContext",
+            parameters.get("SessionContext", session_context),
+            SESSION_CONTEXT_LIMIT,
+            action.takes_session_context,
+        ),
+    )
+    for name, value, limit, taken in limits:
+        if value is None:
+            continue
+        if not taken:
+            raise VodSettingsError(f"{name} is given, but {action.name} takes none. Leave it out.")
+        if not isinstance(value, str) or (len(value) > limit and "{" not in value):
+            what = f"{len(value)} characters long" if isinstance(value, str) else repr(value)[:80]
+            raise VodSettingsError(f"{name} is {what}, but must be text of at most {limit} characters.")
+
+
 def _exists(name: str) -> bool:
     """Say whether VOD has an action of this name. Imports a large module, which only a mistake should cost."""
     from tencentcloud.vod.v20180717.vod_client import VodClient

@@ -1,7 +1,7 @@
 """Finds the VOD task that a request has started, when its answer was lost.
 
-Invariant: a task is found by a SessionId or SessionContext that nobody else uses, or by the SessionId in its details; never by
-its kind or its time alone.
+Invariant: a task is found by its SessionId, listed or in its details, or by a SessionContext that nobody else uses; never by its
+kind or its time alone.
 
 Source: VOD API 2018-07-17, DescribeTasks (tasks of the last 72 hours, 100 per page) and DescribeTaskDetail.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from airflow_vod.exceptions import VodInvalidRequestError
@@ -34,18 +35,25 @@ def find_task(client: VodClient, session_id: str, session_context: str | None, s
     :return: its id; None if VOD lists no such task, so far.
     :raises VodApiError: VOD did not answer.
     """
-    doubtful: list[str] = []
+    certain, likely, doubtful = list[_Task](), list[_Task](), list[_Task]()
     for task in _tasks(client, since_at):
-        vod_task_id = task.get("TaskId")
-        if not isinstance(vod_task_id, str):
+        listed, context = (str(task.get("CreateTime")), str(task["TaskId"])), task.get("SessionContext")
+        if task.get("SessionId") == session_id:
+            certain.append(listed)
+        elif task.get("SessionId"):
             continue
-        if task.get("SessionId") == session_id or (task.get("SessionContext") == session_id):
-            return vod_task_id
-        # The vendor's samples show neither field: only the details can tell then.
-        shown = task.get("SessionContext")
-        if not task.get("SessionId") and (not shown or session_context in (None, shown)):
-            doubtful.append(vod_task_id)
-    return next((each for each in doubtful[:_DETAILS] if _has_session(client, each, session_id)), None)
+        elif context == session_id:
+            likely.append(listed)  # or a task that this one has started: those carry its SessionContext too
+        elif not context or session_context in (None, context):
+            doubtful.append(listed)
+    # The vendor's samples show neither field: only the details can tell then. Of several, the others follow the first.
+    if not certain:
+        looked_at = sorted(likely + doubtful)[:_DETAILS]
+        certain = list(islice((each for each in looked_at if _has_session(client, each[1], session_id)), 1))
+    return min(certain or likely, default=(None, None))[1]
+
+
+_Task = tuple[str, str]  # when it was created, and its id
 
 
 def _tasks(client: VodClient, since_at: float | None) -> Iterator[dict[str, Any]]:
@@ -57,7 +65,7 @@ def _tasks(client: VodClient, since_at: float | None) -> Iterator[dict[str, Any]
     for _ in range(_PAGES):
         pace.wait()
         answer = client.call("DescribeTasks", parameters)
-        yield from (task for task in answer.get("TaskSet") or [] if isinstance(task, dict))
+        yield from (task for task in answer.get("TaskSet") or [] if isinstance(task, dict) and task.get("TaskId"))
         if not answer.get("ScrollToken"):
             return
         parameters["ScrollToken"] = answer["ScrollToken"]
