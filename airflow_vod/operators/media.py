@@ -53,8 +53,8 @@ class VodMediaOperator(VodSubmitOperator):
 class VodEditMediaOperator(VodMediaOperator):
     """Cuts clips out of files or recorded streams, and splices them in the order given (EditMedia).
 
-    :param clips: what to take: dictionaries ``{"file_id": …, "start": 0, "end": 12.5}`` (seconds; without them the whole file), or
-        FileIds. Templated.
+    :param clips: what to take: FileIds, or dictionaries ``{"file_id": …, "start": 0, "end": 12.5}`` (seconds; without them the
+        whole file). Templated.
     :param streams: instead of `clips`: dictionaries ``{"stream_id": …, "start_time": …, "end_time": …}`` (ISO 8601). Templated.
     :param output_name: name of the new file; at most 64 characters. Templated.
     :param output_type: ``mp4`` or ``hls``; None for VOD's default, mp4.
@@ -65,7 +65,7 @@ class VodEditMediaOperator(VodMediaOperator):
     :param kwargs: what `VodSubmitOperator` takes; ``parameters`` may hold further parameters of EditMedia.
     """
 
-    _own_fields = ("clips", "streams", "output_name", "expire_time", "procedure_name")
+    _own_fields: ClassVar[Sequence[str]] = ("clips", "streams", "output_name", "expire_time", "procedure_name")
     template_fields: Sequence[str] = (*VodSubmitOperator.template_fields, *_own_fields)
 
     def __init__(
@@ -119,7 +119,7 @@ class VodConcatOperator(VodEditMediaOperator):
     :param kwargs: what `VodEditMediaOperator` takes about the new file, and `VodSubmitOperator` about the rest.
     """
 
-    _own_fields = ("files", "output_name", "expire_time", "procedure_name")
+    _own_fields: ClassVar[Sequence[str]] = ("files", "output_name", "expire_time", "procedure_name")
     template_fields: Sequence[str] = (*VodSubmitOperator.template_fields, *_own_fields)
 
     def __init__(self, *, files: Sequence[Any] | XComArg, **kwargs: Any) -> None:
@@ -143,7 +143,7 @@ class VodComposeMediaOperator(VodMediaOperator):
     :param kwargs: what `VodSubmitOperator` takes.
     """
 
-    _own_fields = ("tracks", "output", "canvas")
+    _own_fields: ClassVar[Sequence[str]] = ("tracks", "output", "canvas")
     template_fields: Sequence[str] = (*VodSubmitOperator.template_fields, *_own_fields)
 
     def __init__(
@@ -184,7 +184,7 @@ class VodProcessMediaOperator(VodMediaOperator):
     :param kwargs: what `VodSubmitOperator` takes.
     """
 
-    _own_fields = ("file_id", "procedure_name", "tasks")
+    _own_fields: ClassVar[Sequence[str]] = ("file_id", "procedure_name", "tasks")
     template_fields: Sequence[str] = (*VodSubmitOperator.template_fields, *_own_fields)
 
     def __init__(
@@ -230,7 +230,7 @@ class VodPullUploadOperator(VodMediaOperator):
     :param kwargs: what `VodSubmitOperator` takes; ``parameters`` may hold further parameters of PullUpload.
     """
 
-    _own_fields = ("url", "media_name", "expire_time", "procedure_name")
+    _own_fields: ClassVar[Sequence[str]] = ("url", "media_name", "expire_time", "procedure_name")
     template_fields: Sequence[str] = (*VodSubmitOperator.template_fields, *_own_fields)
 
     def __init__(
