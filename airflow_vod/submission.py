@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -68,7 +68,6 @@ class Submitter:
     :param store: the inbox.
     :param settle: seconds after a request whose answer is not known before it may be repeated.
     :param patience: seconds for which a call of `submit` looks for a task whose id VOD has not told.
-    :param sleep: lets seconds pass.
     """
 
     def __init__(
@@ -78,7 +77,6 @@ class Submitter:
         *,
         settle: float = SETTLE,
         patience: float = PATIENCE,
-        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._client = client
         self._store = store
@@ -86,7 +84,6 @@ class Submitter:
         self._queue = client.settings.queue
         self._settle = settle
         self._patience = patience
-        self._sleep = sleep
 
     def submit(self, request: TaskRequest) -> Submission:
         """Start the task that is requested, or find the one that was started for the same request before.
@@ -155,7 +152,7 @@ class Submitter:
             if time.monotonic() >= give_up_monotonic:
                 self._give_up(current, request, known)
                 give_up_monotonic = time.monotonic() + self._patience
-            self._sleep(min(_PAUSE, self._settle) * random.uniform(0.5, 1.0))  # noqa: S311
+            time.sleep(min(_PAUSE, self._settle) * random.uniform(0.5, 1.0))  # noqa: S311
             current = self._read(current)
         return current
 
