@@ -138,25 +138,25 @@ class VodComposeMediaOperator(VodMediaOperator):
     """Composes a video or audio file out of tracks (ComposeMedia).
 
     :param tracks: ``[{"Type": "Video", "TrackItems": […]}, …]``, under VOD's names. Templated.
-    :param output: ``{"FileName": …, "Container": "mp4", …}``, under VOD's names. Templated.
+    :param output_file: ``{"FileName": …, "Container": "mp4", …}``, under VOD's names. Templated.
     :param canvas: ``{"Width": …, "Height": …, "Color": …}``, under VOD's names. Templated.
     :param kwargs: what `VodSubmitOperator` takes.
     """
 
-    _own_fields: ClassVar[Sequence[str]] = ("tracks", "output", "canvas")
+    _own_fields: ClassVar[Sequence[str]] = ("tracks", "output_file", "canvas")
     template_fields: Sequence[str] = (*VodSubmitOperator.template_fields, *_own_fields)
 
     def __init__(
         self,
         *,
         tracks: Sequence[Any] | XComArg,
-        output: Mapping[str, Any] | XComArg,
+        output_file: Mapping[str, Any] | XComArg,
         canvas: Mapping[str, Any] | XComArg | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(action="ComposeMedia", **kwargs)
         self.tracks: Any = tracks
-        self.output: Any = output
+        self.output_file: Any = output_file
         self.canvas: Any = canvas
         self._check_if_known()
 
@@ -167,11 +167,11 @@ class VodComposeMediaOperator(VodMediaOperator):
                 raise VodSettingsError(
                     f"tracks has {track!r:.100}, but a track has a Type ({', '.join(_TRACK_TYPES)}) and TrackItems."
                 )
-        if not isinstance(self.output, Mapping):
+        if not isinstance(self.output_file, Mapping):
             raise VodSettingsError(
-                f"output is {self.output!r:.100}, but must be a dictionary such as {{'FileName': …}}."
+                f"output_file is {self.output_file!r:.100}, but must be a dictionary such as {{'FileName': …}}."
             )
-        return {"Tracks": self.tracks, "Output": self.output, "Canvas": self.canvas}
+        return {"Tracks": self.tracks, "Output": self.output_file, "Canvas": self.canvas}
 
 
 class VodProcessMediaOperator(VodMediaOperator):

@@ -9,7 +9,6 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from types import SimpleNamespace
@@ -111,11 +110,15 @@ def _play(part: Part, context: Any) -> tuple[str, Any]:
 async def _wait(arguments: dict[str, Any]) -> Any:
     from airflow_vod.triggers.submit import VodSubmittedTaskTrigger
 
-    async for fired in VodSubmittedTaskTrigger(**arguments).run():
-        return fired.payload
+    return (await anext(VodSubmittedTaskTrigger(**arguments).run())).payload
 
 
-_at: Callable[[str], None] = lambda step: None
+def _at(step: str) -> None:
+    if step == _dies_at:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+_dies_at = ""
 
 
 def _hurry(part: Part) -> None:
@@ -136,13 +139,8 @@ def _hurry(part: Part) -> None:
 
 def _watch_steps(dies_at: str) -> None:
     """Put a hook before and behind every step."""
-    global _at
-
-    def at(step: str) -> None:
-        if step == dies_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    _at = at
+    global _dies_at
+    _dies_at = dies_at
     from airflow_vod.hooks import config
     from airflow_vod.inbox.submissions import Submissions
     from airflow_vod.tencent.client import VodClient
@@ -161,25 +159,25 @@ def _watch_steps(dies_at: str) -> None:
     def set_state(self: Any, submission: Any, state: str, *args: Any, **more: Any) -> bool:
         done = really_set(self, submission, state, *args, **more)
         if state == "done":
-            at("after the end is committed")
+            _at("after the end is committed")
         return done
 
     def call(self: Any, action: str, *args: Any, **more: Any) -> Any:
         is_ours = not action.startswith(("Describe", "Pull", "Confirm", "Manage", "Modify"))
         if is_ours:
-            at("before VOD is asked")
+            _at("before VOD is asked")
         answer = really_call(self, action, *args, **more)
         if is_ours:
-            at("VOD has answered")
+            _at("VOD has answered")
         return answer
 
     async def next_news(self: Any, seconds: float) -> Any:
-        at("before the wait")
-        asyncio.get_running_loop().call_later(0.4, at, "while it waits")
+        _at("before the wait")
+        asyncio.get_running_loop().call_later(0.4, _at, "while it waits")
         return await really_next(self, seconds)
 
     async def found(self: Any, watch: Any) -> Any:
-        at("the event is there")
+        _at("the event is there")
         return await really_found(self, watch)
 
     Submissions.set_state, VodClient.call = set_state, call  # type: ignore[method-assign]
