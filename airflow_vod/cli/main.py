@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] == ["emulator"]:
-        from airflow_vod.emulator.server import main as emulator
+        from airflow_vod.emulator.command import main as emulator
 
         return emulator(words[1:])
     arguments = _parser().parse_args(words)

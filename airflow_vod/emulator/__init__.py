@@ -17,17 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow_vod.emulator.clock import ManualClock, SystemClock
-    from airflow_vod.emulator.options import EditFailure, EmulatorOptions
+    from airflow_vod.emulator.options import EmulatorOptions, Procedure, TaskFailure
     from airflow_vod.emulator.server import Emulator
 
-__all__ = ["EditFailure", "Emulator", "EmulatorOptions", "ManualClock", "SystemClock"]
+__all__ = ["Emulator", "EmulatorOptions", "ManualClock", "Procedure", "SystemClock", "TaskFailure"]
 
 _HOME = {
-    "EditFailure": "options",
     "Emulator": "server",
     "EmulatorOptions": "options",
     "ManualClock": "clock",
+    "Procedure": "options",
     "SystemClock": "clock",
+    "TaskFailure": "options",
 }
 
 

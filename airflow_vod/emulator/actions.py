@@ -15,16 +15,21 @@ from urllib.parse import urlsplit
 from pydantic.alias_generators import to_pascal
 
 from airflow_vod.emulator.content import to_json, with_handle
-from airflow_vod.emulator.errors import ApiError, bad_value, missing
+from airflow_vod.emulator.errors import ApiError, bad_value
+from airflow_vod.emulator.listing import page
 from airflow_vod.emulator.parameters import (
     ConfirmEvents,
     DescribeTaskDetail,
-    EditMedia,
+    DescribeTasks,
+    ManageTask,
     ModifyEventConfig,
     P,
     Parameters,
     PullEvents,
 )
+from airflow_vod.emulator.schemas import model_of
+from airflow_vod.emulator.starters import STARTERS
+from airflow_vod.emulator.starting import start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
     from airflow_vod.emulator.application import Application
     from airflow_vod.emulator.exchange import Exchange
     from airflow_vod.emulator.queue import Delivery
+    from airflow_vod.emulator.starter import Starter
 
 MAX_HANDLES = 16
 """Per ConfirmEvents (documented)."""
@@ -115,19 +121,17 @@ def describe_task_detail(app: Application, params: DescribeTaskDetail, exchange:
     exchange.succeed(_members(task.describe(null_fields=app.options.null_fields)))
 
 
-def edit_media(app: Application, params: EditMedia, exchange: Exchange) -> None:
-    """Start a task that splices files or clips a stream."""
-    if params.input_type == "File":
-        name, key, sources = "FileInfos", "FileId", params.file_infos
-    elif params.input_type == "Stream":
-        name, key, sources = "StreamInfos", "StreamId", params.stream_infos
-    else:
-        raise ApiError("InvalidParameterValue.InputType", "InputType must be File or Stream.")
-    if not sources:
-        raise missing(name)
-    if not all(isinstance(source.get(key), str) and source[key] for source in sources):
-        raise missing(f"{name}.N.{key}")
-    exchange.succeed(_members({"TaskId": app.submit_edit(params)}))
+def describe_tasks(app: Application, params: DescribeTasks, exchange: Exchange) -> None:
+    """Return a page of tasks."""
+    exchange.succeed(_members(page(app.tasks, params, app.options)))
+
+
+def manage_task(app: Application, params: ManageTask, exchange: Exchange) -> None:
+    """Abort a task that waits."""
+    if params.operation_type != "Abort":
+        raise bad_value("OperationType", "it must be Abort")
+    app.runner.abort(params.task_id)
+    exchange.succeed(b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +144,14 @@ class Action(Generic[P]):
     """Whether its page lists InvalidParameterValue.SubAppId."""
 
 
+def _start(starter: Starter) -> Action[Any]:
+    def run(app: Application, params: Parameters, exchange: Exchange) -> None:
+        given = params.model_dump(by_alias=True, exclude_unset=True)
+        exchange.succeed(_members(start(app, starter, given)))
+
+    return Action(run, model_of(starter.action), lists_sub_app_error=True)
+
+
 ACTIONS: Mapping[str, Action[Any]] = {
     "PullEvents": Action(pull_events, PullEvents),
     "ConfirmEvents": Action(confirm_events, ConfirmEvents),
@@ -147,5 +159,7 @@ ACTIONS: Mapping[str, Action[Any]] = {
     "DescribeEventConfig": Action(describe_event_config, Parameters),
     "ModifyEventConfig": Action(modify_event_config, ModifyEventConfig),
     "DescribeTaskDetail": Action(describe_task_detail, DescribeTaskDetail, lists_sub_app_error=True),
-    "EditMedia": Action(edit_media, EditMedia, lists_sub_app_error=True),
+    "DescribeTasks": Action(describe_tasks, DescribeTasks),
+    "ManageTask": Action(manage_task, ManageTask),
+    **{action: _start(starter) for action, starter in STARTERS.items()},
 }

@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_vod.emulator.admission import Admission, find_action
 from airflow_vod.emulator.application import Application
@@ -17,19 +18,27 @@ from airflow_vod.emulator.calls import Calls
 from airflow_vod.emulator.errors import ApiError
 from airflow_vod.emulator.exchange import Exchange
 from airflow_vod.emulator.faults import Faults
-from airflow_vod.emulator.parameters import read
+from airflow_vod.emulator.parameters import read, read_raw
 from airflow_vod.emulator.push import posts_of
 from airflow_vod.emulator.schedule import Schedule
+from airflow_vod.emulator.sessions import Sessions
+from airflow_vod.emulator.starters import STARTERS
+from airflow_vod.emulator.starts import Starts
 from airflow_vod.emulator.tasks import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from airflow_vod.emulator.clock import Clock
-    from airflow_vod.emulator.options import EditFailure, EmulatorOptions
+    from airflow_vod.emulator.options import EmulatorOptions
     from airflow_vod.emulator.push import Callback, Post
     from airflow_vod.emulator.queue import QueueCounts
     from airflow_vod.emulator.request import Answer, Request
+
+
+T = TypeVar("T")
+_BEFORE_THE_SERVICE = ("AuthFailure", "RequestLimitExceeded", "UnauthorizedOperation")
+"""Refusals of the gateway: the service has never seen the request."""
 
 
 class VodApi:
@@ -52,6 +61,8 @@ class VodApi:
         self.schedule = Schedule(clock)
         self.faults = Faults()
         self.calls = Calls(options.calls_kept)
+        self.starts = Starts(options.calls_kept)
+        """The log of started tasks."""
         self.callbacks: deque[Callback] = deque(maxlen=options.calls_kept)
         """Outcomes of callbacks, oldest first."""
         self.on_post: Callable[[Post], None] = lambda post: None
@@ -59,6 +70,7 @@ class VodApi:
         self._admission = Admission(accounts, options)
         self._sub_app_ids = None if sub_app_ids is None else frozenset(sub_app_ids)
         self._applications: dict[int, Application] = {}
+        self._sessions = Sessions(self.schedule)
         self._changed = threading.Condition(threading.RLock())
 
     def handle(self, request: Request, reply: Callable[[Answer], None]) -> Exchange:
@@ -75,6 +87,7 @@ class VodApi:
                 request, reply, fault=fault, schedule=self.schedule, calls=self.calls, options=self.options
             )
             exchange.begin(self._carry_out)
+            self._use_session_of_refused(exchange)
             self._changed.notify_all()
             return exchange
 
@@ -147,14 +160,19 @@ class VodApi:
             task = Task(vod_task_id, task_type, status, created_at, began_at=began_at, finished_at=finished_at, **rest)
             self.application(sub_app_id).tasks.add(task)
 
-    def fail_edits(self, failure: EditFailure | None, sub_app_id: int) -> None:
-        """Set how EditMedia tasks submitted from now on fail.
+    def with_application(self, sub_app_id: int, run: Callable[[Application], T]) -> T:
+        """Do something to an application, under the lock.
 
-        :param failure: None lets them succeed.
         :param sub_app_id: 0 for the primary application.
+        :param run: gets the application.
+        :return: what it returns.
+        :raises ValueError: when the application does not exist.
         """
         with self._changed:
-            self.application(sub_app_id).edit_failure = failure
+            self.schedule.run()
+            result = run(self.application(sub_app_id))
+            self._changed.notify_all()
+            return result
 
     def counts(self, sub_app_id: int) -> QueueCounts:
         """:return: the counts of one application's queue."""
@@ -184,7 +202,10 @@ class VodApi:
         if self._sub_app_ids is not None and sub_app_id not in self._sub_app_ids:
             raise ValueError(f"no application {sub_app_id!r}; existing ones: {sorted(self._sub_app_ids)}")
         if sub_app_id not in self._applications:
-            self._applications[sub_app_id] = Application(sub_app_id, self.schedule, self.options, self._push)
+            shared = self._sessions if self.options.session_scope == "account" else None
+            self._applications[sub_app_id] = Application(
+                sub_app_id, self.schedule, self.options, self._push, starts=self.starts, sessions=shared
+            )
         return self._applications[sub_app_id]
 
     def note_callback(self, callback: Callback) -> None:
@@ -218,6 +239,18 @@ class VodApi:
         except ValueError:
             listed = "InvalidParameterValue.SubAppId" if lists_error else "FailedOperation.InvalidVodUser"
             raise ApiError(self.options.unknown_sub_app or listed, f"The SubAppId {sub_app_id} is not valid.") from None
+
+    def _use_session_of_refused(self, exchange: Exchange) -> None:
+        """Use up the SessionId of a call that the service has refused, if it does that."""
+        starter = STARTERS.get(exchange.request.action)
+        if starter is None or not self.options.refusal_uses_session or not exchange.refused:
+            return
+        if exchange.refused.startswith(_BEFORE_THE_SERVICE):
+            return
+        with suppress(ApiError, TypeError, ValueError):  # a call without parameters that can be read has no SessionId
+            given = read_raw(exchange.request)
+            app = self.application(int(given.get("SubAppId") or 0))
+            app.use_session(starter, str(given.get("SessionId") or ""))
 
     def _push(self, application: Application, event: Mapping[str, Any]) -> None:
         for post in posts_of(event, application.sub_app_id, application.config, self.options, self.wall_clock()):

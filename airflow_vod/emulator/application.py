@@ -12,22 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic.alias_generators import to_pascal
 
-from airflow_vod.emulator import editing
 from airflow_vod.emulator.content import event_body
 from airflow_vod.emulator.errors import ApiError
 from airflow_vod.emulator.queue import EventQueue
-from airflow_vod.emulator.tasks import Task, Tasks
+from airflow_vod.emulator.runner import TaskRunner
+from airflow_vod.emulator.sessions import Sessions
+from airflow_vod.emulator.starts import Start, Starts
+from airflow_vod.emulator.tasks import Tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airflow_vod.emulator.options import EmulatorOptions
-    from airflow_vod.emulator.parameters import EditMedia
     from airflow_vod.emulator.queue import QueueCounts
     from airflow_vod.emulator.schedule import Schedule
-
-SESSION_MEMORY = 3 * 86400.0
-"""Seconds during which a ``SessionId`` must not be reused (EditMedia's request text; its result text says 7 days)."""
+    from airflow_vod.emulator.starter import Starter
 
 
 @dataclass(slots=True)
@@ -53,6 +52,8 @@ class Application:
     :param schedule: the emulator's time.
     :param options: of the emulator.
     :param push: sends the callbacks of an event.
+    :param starts: where the tasks that requests start are logged; by default a log of its own.
+    :param sessions: the SessionIds used so far; by default its own.
     """
 
     def __init__(
@@ -61,6 +62,9 @@ class Application:
         schedule: Schedule,
         options: EmulatorOptions,
         push: Callable[[Application, Mapping[str, Any]], None] = lambda application, event: None,
+        *,
+        starts: Starts | None = None,
+        sessions: Sessions | None = None,
     ) -> None:
         self.sub_app_id = sub_app_id
         self.options = options
@@ -69,11 +73,12 @@ class Application:
         """Never gets an event: stands in for the queue in PUSH mode."""
         self.config = EventConfig(options.mode, options.notification_url, sign_key=options.sign_key)
         self.tasks = Tasks(schedule, options.task_lookback)
-        self.edit_failure = options.edit_failure
+        self.runner = TaskRunner(sub_app_id, schedule, options, self.tasks, self.publish)
         self.pushed = 0
         self._schedule = schedule
         self._push = push
-        self._session_used_at: dict[str, float] = {}
+        self._starts = Starts(options.calls_kept) if starts is None else starts
+        self._sessions = Sessions(schedule) if sessions is None else sessions
         self._events_to_pull = 0
         self._counted_at: float | None = None
 
@@ -99,32 +104,36 @@ class Application:
             self._counted_at, self._events_to_pull = now, self.queue.counts().visible
         return self._events_to_pull
 
-    def submit_edit(self, params: EditMedia) -> str:
-        """Start an EditMedia task, which ends by itself and publishes its event.
+    def use_session(self, starter: Starter, session_id: str) -> None:
+        """Use a SessionId.
 
-        :param params: of the call.
-        :return: its VOD task id.
-        :raises ApiError: when the SessionId was used before.
+        :param starter: the action that it is given to.
+        :param session_id: empty if the request has none, which is never a duplicate.
+        :raises ApiError: when it was used before.
         """
-        self._remember_session(params.session_id)
-        now = self._schedule.now()
-        vod_task_id = editing.new_task_id(self.sub_app_id)
-        detail = editing.running(vod_task_id, params)
-        task = Task(vod_task_id, "EditMedia", "PROCESSING", now, detail, began_at=now)
-        failure = self.edit_failure
-        end = editing.failed(detail, failure) if failure else editing.succeeded(detail, params, self.sub_app_id)
-        self.tasks.add(task)
-        self._schedule.after(self.options.edit_seconds, lambda: self._finish(task, end))
-        return vod_task_id
-
-    def _finish(self, task: Task, detail: Mapping[str, Any]) -> None:
-        task.status, task.detail, task.finished_at = "FINISH", detail, self._schedule.now()
-        self.publish({"EventType": "EditMediaComplete", "EditMediaCompleteEvent": detail})
-
-    def _remember_session(self, session_id: str) -> None:
-        if not session_id:
+        if not session_id or not starter.takes_session:
             return
-        now = self._schedule.now()
-        if now - self._session_used_at.get(session_id, float("-inf")) < SESSION_MEMORY:
-            raise ApiError("InvalidParameterValue.SessionId", "The session id was used before.")
-        self._session_used_at[session_id] = now
+        key = (starter.action if self.options.session_per_action else "", session_id)
+        window = starter.window if self.options.session_window is None else self.options.session_window
+        if self._sessions.used(key, window):
+            raise ApiError(self.options.duplicate_code or starter.duplicate, "The session id was used before.")
+        self._sessions.remember(key)
+
+    def note_start(self, action: str, session_id: str, vod_task_id: str) -> None:
+        """Log that a request has started a task.
+
+        :param action: of the request.
+        :param session_id: of the request.
+        :param vod_task_id: of the task.
+        """
+        self._starts.add(Start(action, self.sub_app_id, session_id, vod_task_id, self._schedule.now()))
+
+    def announce_persistence(self, file_id: str, source: str) -> None:
+        """Publish that a clip has been made permanent, if the application wants to know.
+
+        :param file_id: of the new file.
+        :param source: the action that made it.
+        """
+        if self.config.persistence_complete_event_switch == "ON":
+            payload = {"FileId": file_id, "PersistenceSource": source}
+            self.publish({"EventType": "PersistenceComplete", "PersistenceCompleteEvent": payload})

@@ -51,6 +51,8 @@ class Exchange:
         """Set once the parameters are read; for the log."""
         self.events = 0
         """Events delivered, or handles to confirm; for the log."""
+        self.refused = ""
+        """The error code, once the call has been refused."""
         self._reply: Callable[[Answer], None] | None = reply
         self._schedule = schedule
         self._calls = calls
@@ -70,7 +72,9 @@ class Exchange:
         :param carry_out: answers this exchange, now or later; an `ApiError` that it raises becomes the answer.
         """
         replacement = self.fault.replacement() if self.fault else None
-        if replacement is not None:
+        if self.fault is not None and replacement is not None:
+            error = self.fault.refusal()
+            self.refused = error.code if error else ""
             self._send(replacement, "")
             return
         try:
@@ -111,6 +115,7 @@ class Exchange:
 
         :param error: code and message.
         """
+        self.refused = error.code
         self._send(refusal(error), error.code)
 
     def disconnect(self) -> None:

@@ -76,14 +76,17 @@ class Fault:
         """Its name without arguments."""
         return self.text.partition(":")[0]
 
-    def replacement(self) -> Answer | None:
-        """:return: the answer sent instead of carrying the call out; None when it is carried out."""
+    def refusal(self) -> ApiError | None:
+        """:return: the error that is answered instead of carrying the call out; None if the fault is another."""
         if self.name == "error":
             _, code, message = self.text.split(":", 2)
-            return refusal(ApiError(code, message))
-        if self.text in _REFUSED:
-            return refusal(_REFUSED[self.text])
-        return _INSTEAD.get(self.text)
+            return ApiError(code, message)
+        return _REFUSED.get(self.text)
+
+    def replacement(self) -> Answer | None:
+        """:return: the answer sent instead of carrying the call out; None when it is carried out."""
+        error = self.refusal()
+        return _INSTEAD.get(self.text) if error is None else refusal(error)
 
     def spoil(self, answer: Answer) -> Answer:
         """Apply the fault to an answer.

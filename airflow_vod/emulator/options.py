@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DOCUMENTED_RATES: Mapping[str, int] = MappingProxyType({"DescribeEventsState": 20, "ModifyEventConfig": 20})
+DOCUMENTED_RATES: Mapping[str, int] = MappingProxyType(
+    {"DescribeEventsState": 20, "ManageTask": 20, "ModifyEventConfig": 20}
+)
 """Requests per second of actions whose page gives a limit other than 100."""
 
 _CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -28,6 +30,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "push_form": ("v3", "v2", "both"),
         "push_signature": ("body", "query", "headers"),
         "push_again": ("timeout", "failure"),
+        "session_scope": ("application", "account"),
         "unknown_task": ("InvalidParameterValue.TaskId", "ResourceNotFound"),
     }
 )
@@ -37,21 +40,37 @@ _NOT_NEGATIVE = (
     "retention",
     "state_staleness",
     "task_lookback",
-    "edit_seconds",
+    "queue_seconds",
+    "task_seconds",
+    "listing_delay",
     "rtt",
     "push_pause",
 )
 
 
 @dataclass(frozen=True, slots=True)
-class EditFailure:
-    """How an ``EditMedia`` task fails: its status is ``FINISH`` as well, but with an error."""
+class TaskFailure:
+    """How a task fails: its status is ``FINISH`` as well, but with an error."""
 
     err_code: int = 70000
     """``ErrCode``: 40000 bad input, 60000 bad source, 70000 internal."""
     err_code_ext: str = "InternalError"
-    """``ErrCodeExt``, such as ``SourceFileError.Download``."""
+    """``ErrCodeExt``, such as ``SourceFileError.Download``; not all kinds of tasks have it."""
     message: str = "internal error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Procedure:
+    """A task flow: which tasks it starts."""
+
+    media_process_task: Mapping[str, Any] | None = field(
+        default_factory=lambda: {"TranscodeTaskSet": [{"Definition": 100030}]}
+    )
+    """``MediaProcessTask``, as ProcessMedia has it; None or empty: no task of the type Procedure."""
+    review: bool = False
+    """Whether it starts a task of the type ReviewAudioVideo."""
+    knowledge_imports: int = 0
+    """How many tasks of the type ImportMediaKnowledge it starts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,10 +164,40 @@ class EmulatorOptions:
     listed; the first one is described as "task ID does not exist"."""
     task_lookback: float = 3 * 86400.0
     """How long after its submission DescribeTaskDetail returns a task (documented: 3 days)."""
-    edit_seconds: float = 2.0
-    """How long an EditMedia task takes."""
-    edit_failure: EditFailure | None = None
-    """How EditMedia tasks fail; None lets them succeed."""
+    queue_seconds: float = 0.0
+    """How long a started task is WAITING, during which it can be aborted."""
+    task_seconds: float = 2.0
+    """How long a task is PROCESSING."""
+    seconds_by_action: Mapping[str, float] = field(default_factory=dict)
+    """How long the tasks of individual actions are PROCESSING."""
+    task_failure: TaskFailure | None = None
+    """How tasks fail; None lets them succeed."""
+    procedures: Mapping[str, Procedure] = field(default_factory=dict)
+    """Task flows by name. Any other name is a task flow with one transcoding (the real service refuses unknown names)."""
+    session_window: float | None = None
+    """*Uncertain.* Seconds during which a SessionId must not be used again. None: what the action's page says, three days, or
+    seven for ProcessMediaByProcedure and RemoveWatermark; most result structures say seven days."""
+    session_scope: Literal["application", "account"] = "application"
+    """*Uncertain.* Where a SessionId must be unique: not documented. The default follows from "sub-applications behave like
+    separate VOD accounts"."""
+    session_per_action: bool = False
+    """*Uncertain.* Whether two actions may use the same SessionId: not documented."""
+    refusal_uses_session: bool = False
+    """*Uncertain.* Whether a request that the service refuses uses its SessionId up, so that the same request is a duplicate
+    afterwards although no task was started: not documented."""
+    duplicate_code: str | None = None
+    """The error code of a duplicate request, such as ``FailedOperation.TaskDuplicate``. None: the one that the action's page
+    lists; some pages list more than one."""
+    listing_delay: float = 0.0
+    """*Uncertain.* How long it takes until DescribeTasks lists a new task: not documented."""
+    listed_session_id: bool = True
+    """*Uncertain.* Whether DescribeTasks shows the SessionId. The schema has it, the vendor's samples do not show it."""
+    listed_session_context: bool = True
+    """*Uncertain.* Whether DescribeTasks shows the SessionContext, as before."""
+    abort_refused: str = "FailedOperation"
+    """*Uncertain.* Error code of ManageTask for a task that does not wait any more: not documented."""
+    abort_announced: bool = False
+    """*Uncertain.* Whether a task that was aborted is announced like one that has ended: not documented."""
     unauthorized_actions: frozenset[str] = frozenset()
     """Actions that no account is permitted to call (UnauthorizedOperation)."""
     invalid_vod_user: bool = False

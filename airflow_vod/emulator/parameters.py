@@ -1,4 +1,4 @@
-"""The parameters of each action, and how they are read from a JSON body or a query.
+"""The parameters of the actions that start no task, and how parameters are read from a JSON body or a query.
 
 Invariant: an action sees only parameters that it has, each of its type; null means absent.
 
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from airflow_vod.emulator.request import Request
 
 
+def _decimal(value: Any, info: ValidationInfo) -> Any:
+    from_query = info.context == "GET" and isinstance(value, str)
+    return float(value) if from_query else value
+
+
 def _digits(value: Any, info: ValidationInfo) -> Any:
     # A query holds nothing but strings; in JSON, "1" is not an integer.
     from_query = info.context == "GET" and isinstance(value, str) and value.isdecimal()
@@ -28,6 +33,7 @@ def _digits(value: Any, info: ValidationInfo) -> Any:
 
 # The descriptions end up in the messages to clients.
 Integer = Annotated[int, BeforeValidator(_digits), Field(ge=0, lt=2**64, description="an integer")]
+Number = Annotated[float, BeforeValidator(_decimal), Field(description="a number")]
 String = Annotated[str, Field(description="a string")]
 Strings = Annotated[list[str], Field(description="a list of strings")]
 Object = Annotated[dict[str, Any] | None, Field(description="an object")]
@@ -72,19 +78,23 @@ class DescribeTaskDetail(Parameters):
     task_id: String
 
 
-class EditMedia(Parameters):
-    """Parameters of EditMedia."""
+class DescribeTasks(Parameters):
+    """Parameters of DescribeTasks."""
 
-    input_type: String
-    file_infos: Objects = None
-    stream_infos: Objects = None
-    definition: Integer = 0
-    procedure_name: String = ""
-    output_config: Object = None
-    session_context: String = ""
-    tasks_priority: Integer = 0
-    session_id: String = ""
-    ext_info: String = ""
+    status: String = ""
+    file_id: String = ""
+    create_time: Object = None
+    finish_time: Object = None
+    sort: Object = None
+    limit: Integer = 10
+    scroll_token: String = ""
+
+
+class ManageTask(Parameters):
+    """Parameters of ManageTask."""
+
+    task_id: String
+    operation_type: String
 
 
 P = TypeVar("P", bound=Parameters)
@@ -98,14 +108,24 @@ def read(request: Request, model: type[P]) -> P:
     :return: the parameters; `model_fields_set` names those that were given.
     :raises ApiError: InvalidParameter, UnknownParameter or MissingParameter.
     """
-    try:
-        given = _from_query(request.query) if request.method == "GET" else _from_body(request.body)
-    except (ValueError, RecursionError):
-        raise ApiError("InvalidParameter", "The request cannot be parsed.") from None
+    given = read_raw(request)
     try:
         return model.model_validate(given, context=request.method)
     except ValidationError as error:
         raise _refusal(error, list(given), model) from None
+
+
+def read_raw(request: Request) -> dict[str, Any]:
+    """Read the parameters of a request without checking them.
+
+    :param request: as for `read`.
+    :return: name to value, without nulls.
+    :raises ApiError: InvalidParameter, when it cannot be parsed.
+    """
+    try:
+        return _from_query(request.query) if request.method == "GET" else _from_body(request.body)
+    except (ValueError, RecursionError):
+        raise ApiError("InvalidParameter", "The request cannot be parsed.") from None
 
 
 def _refusal(error: ValidationError, given: list[str], model: type[Parameters]) -> ApiError:

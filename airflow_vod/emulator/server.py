@@ -1,4 +1,4 @@
-"""The emulator as a server, in a thread of this process (`Emulator`) or as a command (`main`).
+"""The emulator as a server, in a thread of this process.
 
     with Emulator() as vod:
         vod.publish_concat("Concat-1", files=["http://example.com/f0.mp4"])
@@ -9,11 +9,7 @@ calls) belongs to the `Emulator` and survives `stop`, so that `stop` and `start`
 
 from __future__ import annotations
 
-import argparse
 import json
-import signal
-import sys
-import threading
 from typing import TYPE_CHECKING, Any, Self
 
 from airflow_vod.emulator.api import VodApi
@@ -22,15 +18,17 @@ from airflow_vod.emulator.content import concat_complete
 from airflow_vod.emulator.options import EmulatorOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from airflow_vod.emulator.calls import Calls
     from airflow_vod.emulator.clock import Clock
     from airflow_vod.emulator.faults import Faults
-    from airflow_vod.emulator.options import EditFailure
+    from airflow_vod.emulator.options import TaskFailure
     from airflow_vod.emulator.push import Callback
     from airflow_vod.emulator.queue import QueueCounts
+    from airflow_vod.emulator.script import HeldAt
     from airflow_vod.emulator.serving import ServerThread
+    from airflow_vod.emulator.starts import Starts
 
 SECRET_ID = "AKIDexample"  # noqa: S105 - an example, valid only for this emulator
 SECRET_KEY = "example-secret-key-of-the-emulator"  # noqa: S105 - also an example
@@ -92,6 +90,11 @@ class Emulator:
     def calls(self) -> Calls:
         """The log of calls."""
         return self.api.calls
+
+    @property
+    def starts(self) -> Starts:
+        """The tasks that requests have started, also where the answer got lost; `starts.count` counts them."""
+        return self.api.starts
 
     @property
     def callbacks(self) -> list[Callback]:
@@ -160,13 +163,51 @@ class Emulator:
         """
         self.api.add_task(sub_app_id, vod_task_id, task_type, status, detail=detail, age=age, field=field)
 
-    def fail_edits(self, failure: EditFailure | None, sub_app_id: int = 0) -> None:
-        """Set how EditMedia tasks submitted from now on fail.
+    def fail_tasks(self, failure: TaskFailure | None, sub_app_id: int = 0) -> None:
+        """Set how tasks started from now on fail.
 
         :param failure: None lets them succeed.
         :param sub_app_id: of the application; 0 is the primary one.
         """
-        self.api.fail_edits(failure, sub_app_id)
+        self.api.with_application(sub_app_id, lambda app: setattr(app.runner.script, "failure", failure))
+
+    def fail_next_task(self, failure: TaskFailure, action: str | None = None, sub_app_id: int = 0) -> None:
+        """Let one of the next tasks fail; calls add up.
+
+        :param failure: how.
+        :param action: that starts the task; None for any. For a follow-up task its type, such as ``Procedure``.
+        :param sub_app_id: of the application; 0 is the primary one.
+        """
+        self.api.with_application(sub_app_id, lambda app: app.runner.script.fail_next(failure, action))
+
+    def hold_tasks(self, status: HeldAt | None, action: str | None = None, sub_app_id: int = 0) -> None:
+        """Set at which status tasks started from now on stay, until `finish_task` or `begin_task`.
+
+        :param status: ``WAITING`` or ``PROCESSING``; None lets them go on.
+        :param action: that starts the tasks; None for all. For follow-up tasks their type, such as ``Procedure``.
+        :param sub_app_id: of the application; 0 is the primary one.
+        :raises ValueError: when tasks cannot be held at this status.
+        """
+        self.api.with_application(sub_app_id, lambda app: app.runner.script.hold(status, action))
+
+    def begin_task(self, vod_task_id: str, sub_app_id: int = 0) -> None:
+        """Let a task that waits begin.
+
+        :param vod_task_id: of the task.
+        :param sub_app_id: of the application; 0 is the primary one.
+        :raises ValueError: when there is no such task that waits.
+        """
+        self.api.with_application(sub_app_id, lambda app: app.runner.begin(vod_task_id))
+
+    def finish_task(self, vod_task_id: str, failure: TaskFailure | None = None, sub_app_id: int = 0) -> None:
+        """End a task now, whether or not it has begun.
+
+        :param vod_task_id: of the task.
+        :param failure: how it fails; None for what was planned.
+        :param sub_app_id: of the application; 0 is the primary one.
+        :raises ValueError: when there is no such task, or it has ended.
+        """
+        self.api.with_application(sub_app_id, lambda app: app.runner.finish(vod_task_id, failure))
 
     def queue(self, sub_app_id: int = 0) -> QueueCounts:
         """:param sub_app_id: of the application; 0 is the primary one.
@@ -211,103 +252,3 @@ class Emulator:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run an emulator until SIGINT or SIGTERM: ``airflow-vod emulator --port 9900``.
-
-    :param argv: arguments without the command name.
-    :return: exit status; 1 when it cannot listen.
-    """
-    given = _parser().parse_args(argv)
-    options = EmulatorOptions(
-        hold=given.hold,
-        visibility=given.visibility,
-        rate_limit=given.rate_limit or None,
-        rate_limits=EmulatorOptions().rate_limits if given.rate_limit else {},
-        empty=given.empty,
-        bad_handle=given.bad_handle,
-        mode=given.mode,
-        notification_url=given.callback_url,
-        sign_key=given.sign_key,
-        push_form=given.callback_form,
-        push_signature=given.callback_signature,
-        edit_seconds=given.edit_seconds,
-        rtt=given.rtt_ms / 1000,
-    )
-    emulator = Emulator(given.port, host=given.host, accounts={given.secret_id: given.secret_key}, options=options)
-    done = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: done.set())
-    try:
-        emulator.start()
-    except OSError as error:
-        sys.stderr.write(
-            f"The emulator cannot listen on {given.host}:{given.port}: {error}. Use --port 0 for a free port.\n"
-        )
-        return 1
-    with emulator:
-        sys.stdout.write(_greeting(emulator, given.sub_app_id))
-        sys.stdout.flush()
-        done.wait()
-    return 0
-
-
-def _greeting(emulator: Emulator, sub_app_id: int) -> str:
-    body = json.dumps({"vod_task_id": "Concat-1", "files": ["http://example.com/f0.mp4"], "sub_app_id": sub_app_id})
-    return (
-        f"VOD emulator at {emulator.endpoint}\n"
-        f"SecretId {emulator.secret_id}, secret key {emulator.secret_key}\n\n"
-        f"export AIRFLOW_CONN_VOD_DEFAULT='{emulator.airflow_connection(sub_app_id)}'\n\n"
-        f"Publish an event:\ncurl -X POST {emulator.endpoint}/_emulator/publish -d '{body}'\n"
-    )
-
-
-def _parser() -> argparse.ArgumentParser:
-    defaults = EmulatorOptions()
-    parser = argparse.ArgumentParser(
-        prog="airflow-vod emulator",
-        description="Run a local VOD API until interrupted.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument("--port", type=int, default=9900, help="port to listen on; 0 picks a free one")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--secret-id", default=SECRET_ID, help="accepted SecretId")
-    parser.add_argument("--secret-key", default=SECRET_KEY, help="its secret key")
-    parser.add_argument("--sub-app-id", type=int, default=0, help="SubAppId of the printed connection; any is served")
-    parser.add_argument("--hold", type=float, default=defaults.hold, help="seconds that a pull waits for an event")
-    parser.add_argument("--visibility", type=float, default=defaults.visibility, help="seconds to confirm an event")
-    parser.add_argument("--rtt-ms", type=float, default=0.0, help="simulated round trip in milliseconds")
-    parser.add_argument("--rate-limit", type=int, default=defaults.rate_limit, help="requests/s per action; 0 for none")
-    parser.add_argument(
-        "--empty",
-        choices=("resource_not_found", "null", "list"),
-        default=defaults.empty,
-        help="answer of an empty queue",
-    )
-    parser.add_argument(
-        "--bad-handle",
-        choices=("partial", "all_or_nothing", "lenient"),
-        default=defaults.bad_handle,
-        help="result of confirming an unknown handle",
-    )
-    parser.add_argument(
-        "--mode", choices=("PULL", "PUSH"), default=defaults.mode, help="initial mode of every application"
-    )
-    parser.add_argument("--callback-url", default="", help="initial callback URL of PUSH mode")
-    parser.add_argument("--sign-key", default="", help="initial key that signs callbacks")
-    parser.add_argument("--callback-form", choices=("v3", "v2", "both"), default="v3", help="format of callbacks")
-    parser.add_argument(
-        "--callback-signature",
-        choices=("body", "query", "headers"),
-        default="body",
-        help="place of the signature of callbacks",
-    )
-    parser.add_argument(
-        "--edit-seconds", type=float, default=defaults.edit_seconds, help="seconds that EditMedia tasks take"
-    )
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

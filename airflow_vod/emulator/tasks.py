@@ -1,4 +1,4 @@
-"""VOD tasks, as DescribeTaskDetail returns them.
+"""VOD tasks, as DescribeTaskDetail and DescribeTasks return them.
 
 Invariant: a task is returned for `lookback` seconds after its submission and not after that; times are by the emulator's clock.
 """
@@ -80,6 +80,10 @@ class Task:
     """Field that holds the detail; empty for the usual one."""
     began_at: float | None = None
     finished_at: float | None = None
+    file_id: str = ""
+    """Of the media file that it works on, if that is one."""
+    session_id: str = ""
+    session_context: str = ""
 
     def describe(self, *, null_fields: bool) -> dict[str, Any]:
         """:param null_fields: whether to add null for every field that is always present.
@@ -121,3 +125,10 @@ class Tasks:
             del self._tasks[vod_task_id]
             return None
         return task
+
+    def listed(self, delay: float) -> list[Task]:
+        """:param delay: seconds after its submission before which a task is not listed.
+        :return: the tasks, oldest first.
+        """
+        now = self.schedule.now()
+        return [task for task in self._tasks.values() if delay <= now - task.created_at < self.lookback]

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from airflow_vod.emulator.actions import ACTIONS
-from airflow_vod.emulator.options import EditFailure
+from airflow_vod.emulator.options import TaskFailure
 
 from .helpers import SECRET_ID, Local, sign
 
@@ -204,7 +204,7 @@ SPLICE = {
 
 def test_an_edit_ends_by_itself_and_says_so():
     """EditMedia is PROCESSING, then FINISH; its event has the same content."""
-    vod = Local(edit_seconds=20)
+    vod = Local(task_seconds=20)
     task_id = vod.call("EditMedia", **SPLICE, SessionContext="mine", OutputConfig={"Type": "hls"})["TaskId"]
     running = vod.call("DescribeTaskDetail", TaskId=task_id)
     assert (running["TaskType"], running["Status"]) == ("EditMedia", "PROCESSING")
@@ -224,9 +224,9 @@ def test_an_edit_ends_by_itself_and_says_so():
 
 def test_an_edit_can_fail():
     """A failed edit is FINISH with an error code; the option applies to tasks submitted after it is set."""
-    vod = Local(edit_failure=EditFailure(60000, "SourceFileError.Download", "gone"), edit_seconds=1)
+    vod = Local(task_failure=TaskFailure(60000, "SourceFileError.Download", "gone"), task_seconds=1)
     vod.call("EditMedia", **SPLICE)
-    vod.api.fail_edits(None, 0)
+    vod.api.application(0).runner.script.failure = None
     vod.call("EditMedia", **SPLICE)
     vod.clock.advance(1)
     bad, good = (event["EditMediaCompleteEvent"] for event in vod.call("PullEvents")["EventSet"])

@@ -14,7 +14,7 @@ from http.client import HTTPException
 import pytest
 
 from airflow_vod.emulator import Emulator, EmulatorOptions, ManualClock
-from airflow_vod.emulator.server import main
+from airflow_vod.emulator.command import main
 
 from .helpers import Wire, read
 
@@ -110,14 +110,14 @@ def test_the_airflow_connection_is_ready_made():
 
 def test_tasks_and_failures_can_be_set_from_python():
     """The methods of `Emulator` act on the API's state."""
-    from airflow_vod.emulator import EditFailure
+    from airflow_vod.emulator import TaskFailure
 
     splice = {"InputType": "File", "FileInfos": [{"FileId": "1"}]}
     with Emulator(clock=ManualClock()) as vod:
         wire = Wire(vod)
         vod.add_task("t", "Procedure", "PROCESSING", {"TaskId": "t"})
         assert wire.call("DescribeTaskDetail", TaskId="t").response["ProcedureTask"] == {"TaskId": "t"}
-        vod.fail_edits(EditFailure(err_code=40000))
+        vod.fail_tasks(TaskFailure(err_code=40000))
         task_id = wire.call("EditMedia", **splice).response["TaskId"]
         vod.clock.advance(2)
         assert wire.call("DescribeTaskDetail", TaskId=task_id).response["EditMediaTask"]["ErrCode"] == 40000
@@ -126,7 +126,7 @@ def test_tasks_and_failures_can_be_set_from_python():
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_serves_until_it_is_told_to_end(number: signal.Signals):
     """It prints what to export, serves, and exits cleanly on a signal, even with a held pull."""
-    command = [sys.executable, "-m", "airflow_vod.emulator.server", "--port", "0", "--sub-app-id", "7", "--hold", "60"]
+    command = [sys.executable, "-m", "airflow_vod.emulator.command", "--port", "0", "--sub-app-id", "7", "--hold", "60"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

@@ -51,7 +51,7 @@ def ask(client: VodClient, inbox: InboxStore) -> Callable[[str], bool]:
 @pytest.fixture
 def vod_emulator_options() -> EmulatorOptions:
     """Tasks end at once."""
-    return EmulatorOptions(edit_seconds=0, hold=0.01)
+    return EmulatorOptions(task_seconds=0, hold=0.01)
 
 
 def test_a_task_that_has_ended_becomes_an_event(ask: Callable, client: VodClient, inbox: InboxStore) -> None:
