@@ -170,10 +170,11 @@ def _watch_steps(dies_at: str) -> None:
         is_ours = not action.startswith(("Describe", "Pull", "Confirm", "Manage", "Modify"))
         if is_ours:
             _at("before VOD is asked")
-        answer = really_call(self, action, *args, **more)
-        if is_ours:
-            _at("VOD has answered")
-        return answer
+        try:
+            return really_call(self, action, *args, **more)
+        finally:
+            if is_ours:
+                _at("VOD has answered")
 
     async def next_news(self: Any, seconds: float) -> Any:
         _at("before the wait")
