@@ -64,13 +64,18 @@ class VodHook(BaseHook):
 
     async def aget_settings(self) -> VodSettings:
         """Read the connection as `get_settings` does, without blocking the event loop of a triggerer."""
-        from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+        from airflow.providers.common.compat.sdk import Connection
 
+        if not hasattr(Connection, "aextra_dejson"):
+            # Before 3.3.2, Airflow masks the secrets of a connection with a synchronous call, even in `aget_connection`.
+            from asgiref.sync import sync_to_async
+
+            return await sync_to_async(self.get_settings)()
         try:
-            connection = await get_async_connection(self.vod_conn_id, self)
+            connection = await self.aget_connection(self.vod_conn_id)
         except AirflowNotFoundException:
             raise _unknown(self.vod_conn_id) from None
-        return settings_of(connection, await get_async_extra_dejson(connection), self.sub_app_id)
+        return settings_of(connection, await connection.aextra_dejson(), self.sub_app_id)
 
     def get_client(self) -> VodClient:
         """Create this package's client for the application."""

@@ -169,13 +169,22 @@ class Airflow:
     def wait_for_task(
         self, dag_id: str, run_id: str, task_id: str, states: Collection[str], timeout: float = 120
     ) -> None:
-        """Wait until a task has one of these states."""
-        self.wait(lambda: self.task_states(dag_id, run_id).get((task_id, -1)) in states, timeout)
+        """Wait until a task has one of these states; fails at once if it has failed instead."""
+
+        def is_so() -> bool:
+            state = self.task_states(dag_id, run_id).get((task_id, -1))
+            assert state in states or state != "failed", self.why_failed(dag_id)
+            return state in states
+
+        self.wait(is_so, timeout)
 
     def wait_for_run(self, dag_id: str, run_id: str, timeout: float = 120) -> str:
-        """Wait until a run has ended and return its state."""
+        """Wait until a run has ended and return its state; prints why, where it has failed."""
         self.wait(lambda: self.run_state(dag_id, run_id) in _TERMINAL, timeout)
-        return self.run_state(dag_id, run_id)
+        state = self.run_state(dag_id, run_id)
+        if state == "failed":  # pytest shows it only if the test fails
+            print(self.task_states(dag_id, run_id), self.why_failed(dag_id), sep="\n")
+        return state
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
         """Read an XCom."""

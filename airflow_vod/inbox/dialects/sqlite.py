@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,19 +16,12 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.pool import QueuePool
 
 from airflow_vod.inbox.dialects.base import LOCK_TIMEOUT, Dialect, on_conflict
-from airflow_vod.inbox.values import PER_CALL, PER_EVENT
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Engine
     from sqlalchemy.sql import Executable
     from sqlalchemy.sql.elements import ColumnElement
     from sqlalchemy.sql.schema import Table
-
-_COLUMNS = PER_EVENT + PER_CALL
-_INSERT = (
-    f"INSERT INTO vod_event ({', '.join(_COLUMNS)}) "  # noqa: S608 - names of columns, no values
-    f"VALUES ({', '.join('?' * len(_COLUMNS))})"
-)
 
 
 class SQLite(Dialect):
@@ -38,6 +31,7 @@ class SQLite(Dialect):
     """
 
     read_options = {}
+    placeholder = "?"
 
     def __init__(self, url: URL) -> None:
         super().__init__(url)
@@ -88,13 +82,6 @@ class SQLite(Dialect):
     def begin(self, connection: Connection) -> None:
         """Take the write lock at once: SQLite refuses, without waiting, to upgrade a read transaction to a write."""
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    def insert_events(
-        self, connection: Connection, per_call: Mapping[str, Any], rows: Sequence[tuple[Any, ...]]
-    ) -> None:
-        """Pass the rows to the driver directly: no value needs SQLAlchemy's conversions, which would take longer."""
-        common = tuple(per_call[name] for name in PER_CALL)
-        connection.exec_driver_sql(_INSERT, [row + common for row in rows])
 
     def hide_from_index(self, column: ColumnElement[str]) -> ColumnElement[str]:
         """Make an expression of it: without statistics SQLite would choose the index on the column and sort a queue."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import Connection
 
 from airflow_vod.emulator import Emulator, EmulatorOptions
 from airflow_vod.exceptions import VodAuthenticationError, VodSettingsError
@@ -175,6 +177,23 @@ async def test_unknown_connection() -> None:
         VodHook("nowhere").get_settings()
     with pytest.raises(VodSettingsError, match=r"or set AIRFLOW_CONN_NOWHERE\."):
         await VodHook("nowhere").aget_settings()
+
+
+async def test_an_airflow_that_masks_secrets_synchronously(
+    set_connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before Airflow 3.3.2 the connection is read in another thread than the event loop's."""
+    threads = []
+
+    class Hook(VodHook):
+        def get_settings(self) -> VodSettings:
+            threads.append(threading.current_thread())
+            return super().get_settings()
+
+    set_connection(KEY)
+    monkeypatch.delattr(Connection, "aextra_dejson")
+    assert (await Hook().aget_settings()).secret_id == "AKIDone"
+    assert threads != [threading.current_thread()]
 
 
 # Clients

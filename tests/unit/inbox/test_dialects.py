@@ -18,7 +18,6 @@ from sqlalchemy.sql import ClauseElement
 
 from airflow_vod.inbox import InboxStore
 from airflow_vod.inbox.dialects import dialect_of
-from airflow_vod.inbox.dialects.base import INSERT_EVENTS
 from airflow_vod.inbox.dialects.mysql import MySQL
 from airflow_vod.inbox.migrations import config
 from airflow_vod.inbox.tables import metadata
@@ -28,7 +27,7 @@ from tests.databases import PostgreSQLServer
 def _mysql_statements() -> dict[str, str]:
     """Compile every statement of the inbox for MySQL."""
     database: Any = SimpleNamespace(now=MySQL.own_clock, dialect=MySQL(make_url("mysql+pymysql://host/x")))
-    found: dict[str, Any] = {"insert": INSERT_EVENTS}
+    found: dict[str, Any] = {}
     store = InboxStore(database)
     for part in (store, store.leases, store.waiters, store.cursors, store.submissions, store.overview, store._pruning):
         for name, value in vars(part).items():
@@ -36,13 +35,15 @@ def _mysql_statements() -> dict[str, str]:
             name = f"{type(part).__name__}.{name.lstrip('_')}"
             found |= {f"{name}{n or ''}": each for n, each in enumerate(values) if isinstance(each, ClauseElement)}
     dialect: Any = mysql.dialect()
-    return {name: " ".join(str(each.compile(dialect=dialect)).split()) for name, each in found.items()}
+    insert = {"insert": database.dialect.insert_statement(dialect.identifier_preparer.quote)}
+    return insert | {name: " ".join(str(each.compile(dialect=dialect)).split()) for name, each in found.items()}
 
 
 def test_statements_compile_for_mysql() -> None:
     """All statements compile, with the locks, the upsert and the order of assignments that MySQL needs."""
     statements = _mysql_statements()
     assert len(statements) > 30
+    assert statements["insert"].startswith("INSERT INTO vod_event (position, `key`, ")
     assert statements["InboxStore.lock"].endswith("FOR UPDATE")
     assert statements["Pruning.oldest"].endswith("FOR UPDATE SKIP LOCKED")
     assert "ON DUPLICATE KEY UPDATE" in statements["Waiters.add"]
