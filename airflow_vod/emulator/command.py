@@ -10,6 +10,7 @@ import json
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_vod.emulator.options import EmulatorOptions
@@ -26,7 +27,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     :return: exit status; 1 when it cannot listen.
     """
     given = _parser().parse_args(argv)
-    options = EmulatorOptions(
+    accounts = {given.secret_id: given.secret_key}
+    emulator = Emulator(
+        given.port, host=given.host, accounts=accounts, options=_options(given), tls=given.tls is not None
+    )
+    done = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: done.set())
+    try:
+        if given.tls is not None:
+            given.tls.write_bytes(emulator.certificate or b"")
+    except OSError as error:
+        sys.stderr.write(
+            f"The certificate cannot be written: {error}. Name a file in a folder that you can write to.\n"
+        )
+        return 1
+    try:
+        emulator.start()
+    except OSError as error:
+        sys.stderr.write(
+            f"The emulator cannot listen on {given.host}:{given.port}: {error}. Use --port 0 for a free port.\n"
+        )
+        return 1
+    with emulator:
+        sys.stdout.write(_greeting(emulator, given.sub_app_id, given.tls))
+        sys.stdout.flush()
+        done.wait()
+    return 0
+
+
+def _options(given: argparse.Namespace) -> EmulatorOptions:
+    return EmulatorOptions(
         hold=given.hold,
         visibility=given.visibility,
         rate_limit=given.rate_limit or None,
@@ -42,31 +73,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         task_seconds=given.task_seconds,
         rtt=given.rtt_ms / 1000,
     )
-    emulator = Emulator(given.port, host=given.host, accounts={given.secret_id: given.secret_key}, options=options)
-    done = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: done.set())
-    try:
-        emulator.start()
-    except OSError as error:
-        sys.stderr.write(
-            f"The emulator cannot listen on {given.host}:{given.port}: {error}. Use --port 0 for a free port.\n"
-        )
-        return 1
-    with emulator:
-        sys.stdout.write(_greeting(emulator, given.sub_app_id))
-        sys.stdout.flush()
-        done.wait()
-    return 0
 
 
-def _greeting(emulator: Emulator, sub_app_id: int) -> str:
+def _greeting(emulator: Emulator, sub_app_id: int, certificate: Path | None) -> str:
     body = json.dumps({"vod_task_id": "Concat-1", "files": ["http://example.com/f0.mp4"], "sub_app_id": sub_app_id})
+    trust = f"Certificate that clients must trust: {certificate}\n" if certificate else ""
+    curl = f"curl --cacert {certificate}" if certificate else "curl"
     return (
         f"VOD emulator at {emulator.endpoint}\n"
-        f"SecretId {emulator.secret_id}, secret key {emulator.secret_key}\n\n"
-        f"export AIRFLOW_CONN_VOD_DEFAULT='{emulator.airflow_connection(sub_app_id)}'\n\n"
-        f"Publish an event:\ncurl -X POST {emulator.endpoint}/_emulator/publish -d '{body}'\n"
+        f"SecretId {emulator.secret_id}, secret key {emulator.secret_key}\n{trust}\n"
+        f"export AIRFLOW_CONN_VOD_DEFAULT='{emulator.airflow_connection(sub_app_id, certificate)}'\n\n"
+        f"Publish an event:\n{curl} -X POST {emulator.endpoint}/_emulator/publish -d '{body}'\n"
     )
 
 
@@ -82,6 +99,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--secret-id", default=SECRET_ID, help="accepted SecretId")
     parser.add_argument("--secret-key", default=SECRET_KEY, help="its secret key")
     parser.add_argument("--sub-app-id", type=int, default=0, help="SubAppId of the printed connection; any is served")
+    parser.add_argument(
+        "--tls", type=Path, metavar="FILE", help="serve HTTPS; the self-signed certificate is written to this file"
+    )
     parser.add_argument("--hold", type=float, default=defaults.hold, help="seconds that a pull waits for an event")
     parser.add_argument("--visibility", type=float, default=defaults.visibility, help="seconds to confirm an event")
     parser.add_argument("--rtt-ms", type=float, default=0.0, help="simulated round trip in milliseconds")

@@ -3,6 +3,10 @@
     POST   /_emulator/publish  {"event": {...}, "sub_app_id": 0}, or {"events": [{...}, ...]},
                                or, for a splice, {"vod_task_id": "...", "files": ["http://..."]}
     POST   /_emulator/tasks    {"vod_task_id": "...", "task_type": "EditMedia", "status": "FINISH", "detail": {...}}
+    POST   /_emulator/tasks/hold    {"status": "WAITING", "action": "EditMedia"}: tasks to come stay there; null lets them go on
+    POST   /_emulator/tasks/fail    {"failure": {"err_code": 60000}, "action": "EditMedia"}: the next task fails
+    POST   /_emulator/tasks/finish  {"vod_task_id": "...", "failure": {...}}: the task ends now
+    GET    /_emulator/starts   {"counters": action to SessionId to number, "starts": [...]}, newest last; ?limit=100
     POST   /_emulator/faults   {"script": {"ConfirmEvents": ["drop_response"]}},
                                or {"chaos": {"seed": 1, "odds": {"internal_error": 0.1}, "actions": ["PullEvents"]}}
     GET    /_emulator/faults   {"pending": ..., "ledger": [...]}
@@ -19,20 +23,24 @@ from __future__ import annotations
 import functools
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.responses import JSONResponse
 
 from airflow_vod.emulator.content import concat_complete
+from airflow_vod.emulator.options import TaskFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterable
 
     from starlette.requests import Request as HttpRequest
 
     from airflow_vod.emulator.api import VodApi
+    from airflow_vod.emulator.runner import TaskRunner
 
     Handler = Callable[["Control", HttpRequest], Coroutine[Any, Any, JSONResponse]]
+
+T = TypeVar("T")
 
 
 def explained(handler: Handler) -> Handler:
@@ -84,6 +92,38 @@ class Control:
         return JSONResponse({"added": 1})
 
     @explained
+    async def hold_tasks(self, request: HttpRequest) -> JSONResponse:
+        """Hold the tasks to come at a status, or let them go on."""
+        given = await _json_object(request)
+        status, action = given["status"], given.get("action")
+        self._with_runner(given, lambda runner: runner.script.hold(status, action))
+        return JSONResponse({"held_at": status})
+
+    @explained
+    async def fail_task(self, request: HttpRequest) -> JSONResponse:
+        """Let the next task fail."""
+        given = await _json_object(request)
+        failure, action = TaskFailure(**given.get("failure") or {}), given.get("action")
+        self._with_runner(given, lambda runner: runner.script.fail_next(failure, action))
+        return JSONResponse({"failure": asdict(failure)})
+
+    @explained
+    async def finish_task(self, request: HttpRequest) -> JSONResponse:
+        """End a task now."""
+        given = await _json_object(request)
+        vod_task_id = given["vod_task_id"]
+        failure = TaskFailure(**given["failure"]) if given.get("failure") else None
+        self._with_runner(given, lambda runner: runner.finish(vod_task_id, failure))
+        return JSONResponse({"finished": vod_task_id})
+
+    @explained
+    async def starts(self, request: HttpRequest) -> JSONResponse:
+        """Return the newest started tasks and the counters."""
+        starts = self._api.starts
+        newest = [asdict(start) for start in _newest(starts, request)]
+        return JSONResponse({"counters": starts.counters, "starts": newest})
+
+    @explained
     async def add_faults(self, request: HttpRequest) -> JSONResponse:
         """Script faults, or make them random."""
         given = await _json_object(request)
@@ -107,14 +147,21 @@ class Control:
     @explained
     async def calls(self, request: HttpRequest) -> JSONResponse:
         """Return the newest calls and the counters."""
-        limit = int(request.query_params.get("limit", "100"))
-        newest = list(self._api.calls)[-limit:] if limit > 0 else []
-        return JSONResponse({"counters": self._api.calls.counters, "calls": [asdict(call) for call in newest]})
+        newest = [asdict(call) for call in _newest(self._api.calls, request)]
+        return JSONResponse({"counters": self._api.calls.counters, "calls": newest})
 
     async def queues(self, request: HttpRequest) -> JSONResponse:
         """Return the counts of every queue used so far."""
         ids = self._api.sub_app_ids()
         return JSONResponse({str(sub_app_id): asdict(self._api.counts(sub_app_id)) for sub_app_id in ids})
+
+    def _with_runner(self, given: dict[str, Any], run: Callable[[TaskRunner], None]) -> None:
+        self._api.with_application(int(given.get("sub_app_id") or 0), lambda application: run(application.runner))
+
+
+def _newest(log: Iterable[T], request: HttpRequest) -> list[T]:
+    limit = int(request.query_params.get("limit", "100"))
+    return list(log)[-limit:] if limit > 0 else []
 
 
 async def _json_object(request: HttpRequest) -> dict[str, Any]:

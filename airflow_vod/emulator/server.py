@@ -10,15 +10,18 @@ calls) belongs to the `Emulator` and survives `stop`, so that `stop` and `start`
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any, Self
 
 from airflow_vod.emulator.api import VodApi
 from airflow_vod.emulator.clock import ManualClock, SystemClock
 from airflow_vod.emulator.content import concat_complete
 from airflow_vod.emulator.options import EmulatorOptions
+from airflow_vod.emulator.tls import self_signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
+    from os import PathLike
 
     from airflow_vod.emulator.calls import Calls
     from airflow_vod.emulator.clock import Clock
@@ -43,6 +46,8 @@ class Emulator:
     :param sub_app_ids: existing applications (0 is the primary one); None accepts any.
     :param options: behaviour; by default what the vendor documents.
     :param clock: source of time; a `ManualClock` lets a test control it.
+    :param tls: whether to serve HTTPS, with a self-signed certificate; otherwise HTTP.
+    :raises RuntimeError: for HTTPS without the package cryptography.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class Emulator:
         sub_app_ids: Collection[int] | None = None,
         options: EmulatorOptions | None = None,
         clock: Clock | None = None,
+        tls: bool = False,
     ) -> None:
         self.host = host
         self.port = port
@@ -61,6 +67,7 @@ class Emulator:
         self.clock: Clock = clock or SystemClock()
         self.options = options or EmulatorOptions()
         self.api = VodApi(self.accounts, sub_app_ids, self.options, self.clock)
+        self._tls = self_signed(host) if tls else None
         self._thread: ServerThread | None = None
         if isinstance(self.clock, ManualClock):
             self.clock.follow(self.api)
@@ -69,7 +76,12 @@ class Emulator:
     def endpoint(self) -> str:
         """Base URL, such as ``http://127.0.0.1:9900``."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"{'https' if self._tls else 'http'}://{host}:{self.port}"
+
+    @property
+    def certificate(self) -> bytes | None:
+        """The certificate that clients must trust, as PEM; None for HTTP."""
+        return self._tls.certificate if self._tls else None
 
     @property
     def secret_id(self) -> str:
@@ -101,18 +113,23 @@ class Emulator:
         """Outcomes of the callbacks of PUSH mode, oldest first."""
         return list(self.api.callbacks)
 
-    def airflow_connection(self, sub_app_id: int = 0) -> str:
+    def airflow_connection(self, sub_app_id: int = 0, certificate: PathLike[str] | None = None) -> str:
         """Describe this emulator as an Airflow connection.
 
         :param sub_app_id: for the connection's extra; 0 omits it.
+        :param certificate: for HTTPS: a file with `certificate`, which the connection will trust.
         :return: the connection as JSON, for ``AIRFLOW_CONN_VOD_DEFAULT``.
         """
+        extra = {
+            **({"sub_app_id": sub_app_id} if sub_app_id else {}),
+            **({"verify": os.path.abspath(certificate)} if certificate else {}),
+        }
         connection = {
             "conn_type": "tencent_vod",
             "login": self.secret_id,
             "password": self.secret_key,
             "host": self.endpoint,
-            "extra": {"sub_app_id": sub_app_id} if sub_app_id else {},
+            "extra": extra,
         }
         return json.dumps(connection)
 
@@ -235,7 +252,8 @@ class Emulator:
             # Imported here, so that the web server is only loaded when it is needed.
             from airflow_vod.emulator.serving import ServerThread
 
-            thread = ServerThread(self.api, self.clock, self.host, self.port)
+            tls = self._tls.context() if self._tls else None
+            thread = ServerThread(self.api, self.clock, self.host, self.port, tls)
             self.port = thread.port
             thread.start()
             self._thread = thread

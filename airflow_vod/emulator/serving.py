@@ -21,6 +21,7 @@ from airflow_vod.emulator.pusher import Pusher
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from ssl import SSLContext
 
     from airflow_vod.emulator.api import VodApi
     from airflow_vod.emulator.clock import Clock
@@ -36,12 +37,14 @@ class ServerThread:
     :param clock: the emulator's time.
     :param host: address to listen on.
     :param port: to listen on; 0 picks a free one.
+    :param tls: for HTTPS; None for HTTP.
     :raises OSError: when the port is taken.
     """
 
-    def __init__(self, api: VodApi, clock: Clock, host: str, port: int) -> None:
+    def __init__(self, api: VodApi, clock: Clock, host: str, port: int, tls: SSLContext | None = None) -> None:
         self._api = api
         self._clock = clock
+        self._tls = tls
         self._socket = _listen(host, port)
         self.port: int = self._socket.getsockname()[1]
         self._ready = threading.Event()
@@ -86,7 +89,7 @@ class ServerThread:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
         api = self._api
         endpoint = ApiEndpoint(api, lambda scope: _close_connection(server, scope["client"]))
-        server = _uvicorn(create_app(api, endpoint))
+        server = _uvicorn(create_app(api, endpoint), self._tls)
         timer = _Timer(api, self._clock, loop)
         pusher = Pusher(api)
         api.on_post = pusher.push
@@ -152,7 +155,7 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _uvicorn(app: Any) -> uvicorn.Server:
+def _uvicorn(app: Any, tls: SSLContext | None) -> uvicorn.Server:
     # Logging is not configured: it belongs to the embedding process. Loop and protocol are given explicitly, so that the
     # way connections are closed does not depend on which packages are installed.
     config = uvicorn.Config(
@@ -169,6 +172,7 @@ def _uvicorn(app: Any) -> uvicorn.Server:
         date_header=False,
     )
     config.load()
+    config.ssl = tls
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
     return server

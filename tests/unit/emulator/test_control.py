@@ -77,3 +77,42 @@ def test_wrong_control_requests_say_why(path: str, content: Any):
         assert status == 400
         assert answer["error"]
         assert vod.queue().published == 0
+
+
+SPLICE = {"InputType": "File", "FileInfos": [{"FileId": "1"}], "SessionId": "once"}
+
+
+def test_other_processes_can_steer_tasks(vod: Emulator):
+    """Tasks are held, failed and finished over HTTP, and what was started is counted."""
+    wire = Wire(vod)
+    assert wire.control("POST", "tasks/hold", {"status": "WAITING", "action": "EditMedia"})[0] == 200
+    failure = {"failure": {"err_code": 60000}, "action": "EditMedia"}
+    assert wire.control("POST", "tasks/fail", failure)[1]["failure"]["err_code"] == 60000
+    task_id = wire.call("EditMedia", **SPLICE).response["TaskId"]
+    vod.clock.advance(100)
+    assert wire.call("DescribeTaskDetail", TaskId=task_id).response["Status"] == "WAITING"
+    assert wire.control("POST", "tasks/finish", {"vod_task_id": task_id})[0] == 200
+    assert wire.call("DescribeTaskDetail", TaskId=task_id).response["EditMediaTask"]["ErrCode"] == 60000
+    wire.control("POST", "tasks/hold", {"status": None})
+    wire.call("EditMedia", **{**SPLICE, "SessionId": "twice"})
+    _, starts = wire.control("GET", "starts?limit=1")
+    assert starts["counters"] == {"EditMedia": {"once": 1, "twice": 1}}
+    assert [start["session_id"] for start in starts["starts"]] == ["twice"]
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("tasks/hold", {"status": "FINISH"}),
+        ("tasks/hold", {}),
+        ("tasks/fail", {"failure": {"code": 1}}),
+        ("tasks/finish", {"vod_task_id": "never"}),
+        ("tasks/finish", {}),
+    ],
+    ids=str,
+)
+def test_a_wrong_order_is_explained(vod: Emulator, path: str, content: dict[str, Any]):
+    """HTTP 400 with the reason."""
+    status, answer = Wire(vod).control("POST", path, content)
+    assert status == 400
+    assert answer["error"]

@@ -6,10 +6,13 @@ import gc
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import threading
+import urllib.request
 from http.client import HTTPException
+from pathlib import Path
 
 import pytest
 
@@ -164,3 +167,28 @@ def test_the_command_names_a_port_that_is_taken(capsys: pytest.CaptureFixture[st
         assert main(["--port", str(vod.port)]) == 1
     assert f"127.0.0.1:{vod.port}" in (told := capsys.readouterr().err)
     assert "--port 0" in told
+
+
+def test_the_command_serves_https(tmp_path: Path):
+    """It writes the certificate, prints a connection that trusts it, and is reached with nothing else."""
+    certificate = tmp_path / "emulator.pem"
+    command = [sys.executable, "-m", "airflow_vod.emulator.command", "--port", "0", "--tls", str(certificate)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(5)]
+        assert str(certificate) in lines[2]
+        connection = json.loads(lines[4].partition("=")[2].strip().strip("'"))
+        context = ssl.create_default_context(cafile=connection["extra"]["verify"])
+        with urllib.request.urlopen(f"{connection['host']}/_emulator/starts", context=context, timeout=10) as answer:
+            assert json.load(answer) == {"counters": {}, "starts": []}
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_the_command_names_a_certificate_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """It exits with the file and a remedy, without a traceback."""
+    assert main(["--port", "0", "--tls", str(tmp_path / "missing" / "emulator.pem")]) == 1
+    assert "missing/emulator.pem" in (told := capsys.readouterr().err)
+    assert "Name a file" in told
