@@ -1,4 +1,4 @@
-"""Wait for a splicing task of Tencent Cloud VOD and hand the URLs of its files on."""
+"""Wait for a splicing task that somebody else has started, and hand the URLs of its files on."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from airflow_vod.operators.vod import VodFileUrlsOperator
 from airflow_vod.sensors.vod import VodConcatSensor
 
 with DAG(
-    dag_id="example_vod_concat",
-    schedule="0 6 * * *",
+    dag_id="example_vod_wait",
+    schedule=None,
     start_date=pendulum.datetime(2026, 1, 1, tz="Asia/Shanghai"),
     catchup=False,
     params={"vod_task_id": Param("Concat-1edb7eb88a599d05abe451cfc541cfbd", type="string", minLength=1)},
     doc_md="""
-### Wait for a splice, pass its file URLs on
+### Wait for a splice that was started elsewhere, pass its file URLs on
 
 `wait_for_concat` frees its worker slot and waits in the triggerer until VOD announces the end of the task named by the
 parameter `vod_task_id`. `file_urls` pushes the URLs of the files that were made; `publish` runs once for each of them.

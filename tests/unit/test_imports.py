@@ -37,6 +37,7 @@ FOR_A_DAG = (
     "airflow_vod.triggers.vod_event",
     "dags.example_vod_asset_events",
     "dags.example_vod_concat",
+    "dags.example_vod_wait",
     "dags.example_vod_many_tasks",
     "dags.example_vod_taskflow",
 )
