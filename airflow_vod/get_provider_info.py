@@ -50,7 +50,7 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-vod",
         "name": "Tencent Cloud VOD",
-        "description": "Wait for media tasks of Tencent Cloud VOD (Video on Demand) and pass on their files.",
+        "description": "Start media tasks of Tencent Cloud VOD (Video on Demand) once, wait for them, and pass on their files.",
         "integrations": [
             {
                 "integration-name": _INTEGRATION,
@@ -58,7 +58,16 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["service"],
             }
         ],
-        "operators": [{"integration-name": _INTEGRATION, "python-modules": ["airflow_vod.operators.vod"]}],
+        "operators": [
+            {
+                "integration-name": _INTEGRATION,
+                "python-modules": [
+                    "airflow_vod.operators.media",
+                    "airflow_vod.operators.submit",
+                    "airflow_vod.operators.vod",
+                ],
+            }
+        ],
         "sensors": [
             {
                 "integration-name": _INTEGRATION,
@@ -77,6 +86,7 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": _INTEGRATION,
                 "python-modules": [
                     "airflow_vod.triggers.base",
+                    "airflow_vod.triggers.submit",
                     "airflow_vod.triggers.vod",
                     "airflow_vod.triggers.vod_event",
                 ],
