@@ -62,7 +62,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": _INTEGRATION,
                 "python-modules": [
-                    "airflow_vod.operators.media",
+                    "airflow_vod.operators.processing",
                     "airflow_vod.operators.submit",
                     "airflow_vod.operators.vod",
                 ],

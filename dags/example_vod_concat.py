@@ -5,7 +5,7 @@ from __future__ import annotations
 import pendulum
 from airflow.sdk import DAG, Param, task
 
-from airflow_vod.operators.media import VodConcatOperator
+from airflow_vod.operators.processing import VodConcatOperator
 from airflow_vod.operators.vod import VodFileUrlsOperator
 
 with DAG(

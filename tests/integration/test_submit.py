@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow_vod import submission
 from airflow_vod.emulator import EmulatorOptions
 from airflow_vod.emulator.options import TaskFailure
-from airflow_vod.operators.media import VodConcatOperator, VodPullUploadOperator
+from airflow_vod.operators.processing import VodConcatOperator, VodPullUploadOperator
 from airflow_vod.operators.submit import VodSubmitOperator
 from airflow_vod.operators.vod import VodFileUrlsOperator
 from airflow_vod.sensors.vod import VodTaskFailedError

@@ -30,9 +30,12 @@ HEAVY = (
 
 FOR_A_DAG = (
     "airflow_vod.hooks.vod",
+    "airflow_vod.operators.processing",
+    "airflow_vod.operators.submit",
     "airflow_vod.operators.vod",
     "airflow_vod.sensors.vod",
     "airflow_vod.sensors.vod_event",
+    "airflow_vod.triggers.submit",
     "airflow_vod.triggers.vod",
     "airflow_vod.triggers.vod_event",
     "dags.example_vod_asset_events",

@@ -6,7 +6,7 @@ import pytest
 from airflow.sdk import DAG
 
 from airflow_vod.exceptions import VodSettingsError
-from airflow_vod.operators.media import (
+from airflow_vod.operators.processing import (
     VodComposeMediaOperator,
     VodConcatOperator,
     VodEditMediaOperator,
