@@ -45,6 +45,10 @@ EXTRA_FIELDS: dict[str, dict[str, Any]] = {
 """The fields in the extra of a connection, with their form in Airflow's user interface."""
 
 
+def _modules(room: str, *names: str) -> dict[str, Any]:
+    return {"integration-name": _INTEGRATION, "python-modules": [f"airflow_vod.{room}.{name}" for name in names]}
+
+
 def get_provider_info() -> dict[str, Any]:
     """Describe the provider in the form of Airflow's ``provider_info.schema.json``."""
     return {
@@ -58,40 +62,10 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["service"],
             }
         ],
-        "operators": [
-            {
-                "integration-name": _INTEGRATION,
-                "python-modules": [
-                    "airflow_vod.operators.processing",
-                    "airflow_vod.operators.submit",
-                    "airflow_vod.operators.vod",
-                ],
-            }
-        ],
-        "sensors": [
-            {
-                "integration-name": _INTEGRATION,
-                "python-modules": [
-                    "airflow_vod.sensors.base",
-                    "airflow_vod.sensors.vod",
-                    "airflow_vod.sensors.vod_event",
-                ],
-            }
-        ],
-        "hooks": [
-            {"integration-name": _INTEGRATION, "python-modules": ["airflow_vod.hooks.server", "airflow_vod.hooks.vod"]}
-        ],
-        "triggers": [
-            {
-                "integration-name": _INTEGRATION,
-                "python-modules": [
-                    "airflow_vod.triggers.base",
-                    "airflow_vod.triggers.submit",
-                    "airflow_vod.triggers.vod",
-                    "airflow_vod.triggers.vod_event",
-                ],
-            }
-        ],
+        "operators": [_modules("operators", "processing", "submit", "vod")],
+        "sensors": [_modules("sensors", "base", "vod", "vod_event")],
+        "hooks": [_modules("hooks", "server", "vod")],
+        "triggers": [_modules("triggers", "base", "submit", "vod", "vod_event")],
         "extra-links": ["airflow_vod.links.vod.VodConsoleLink", "airflow_vod.links.vod.VodEventLink"],
         "queues": ["airflow_vod.queues.vod.VodMessageQueueProvider"],
         "connection-types": [_CONNECTION_TYPE],
