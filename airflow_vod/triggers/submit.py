@@ -9,9 +9,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from airflow_vod.hooks.version_compat import AIRFLOW_V_3_3_PLUS
 from airflow_vod.triggers.vod import VodTaskTrigger
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from airflow.triggers.base import TriggerEvent
+
     from airflow_vod.inbox import InboxStore
     from airflow_vod.tencent.settings import VodSettings
 
@@ -39,6 +44,17 @@ class VodSubmittedTaskTrigger(VodTaskTrigger):
             "abort_on_kill": self.abort_on_kill,
         }
         return super()._arguments() | own
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield the one event."""
+        async for event in super().run():
+            self._fired = True
+            yield event
+
+    async def cleanup(self) -> None:
+        """Stand in for `on_kill` before Airflow 3.3, which calls only this, and whenever a trigger ends."""
+        if not (AIRFLOW_V_3_3_PLUS or self._fired):
+            await self.on_kill()
 
     async def on_kill(self) -> None:
         """Abort the VOD task; Airflow 3.3 and newer calls this when a user ends or clears the deferred task.
