@@ -201,9 +201,29 @@ def _process(part: Part) -> tuple[str, Any, dict[str, Any]] | None:
 
 
 CONTEXT = multiprocessing.get_context("forkserver")
-"""Processes are forked from one that has loaded Airflow and has a single thread."""
+"""Processes are forked from one that has a single thread and has loaded all that they need."""
 CONTEXT.set_forkserver_preload(
-    ["tests.submissions.player", "airflow_vod.operators.submit", "airflow_vod.triggers.submit"]
+    [
+        "tests.submissions.player",
+        "tests.tempo",
+        "airflow.providers.common.compat.connection",
+        "airflow.sdk.execution_time.task_runner",
+        "airflow_vod.hooks.config",
+        "airflow_vod.inbox.store",
+        "airflow_vod.operators.submit",
+        "airflow_vod.relay.pipeline",
+        "airflow_vod.relay.reconcile",
+        "airflow_vod.relay.steps",
+        "airflow_vod.submission",
+        "airflow_vod.tencent.client",
+        "airflow_vod.triggers.submit",
+        "airflow_vod.waiting.staying",
+        "airflow_vod.waiting.watches",
+        "psycopg",
+        "sqlalchemy.dialects.postgresql.psycopg",
+        "sqlalchemy.dialects.sqlite.pysqlite",
+        "tencentcloud.common.common_client",
+    ]
 )
 
 
