@@ -63,6 +63,8 @@ class Part:
 
 def play(part: Part, line: Connection) -> None:
     """Play a part, in a process of its own."""
+    from airflow_vod.waiting.watch import watches
+
     os.environ.update(part.environment)
     if "VOD_SUBMISSIONS_LOG" not in os.environ:  # set it to see what the processes say
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -88,6 +90,9 @@ def play(part: Part, line: Connection) -> None:
         outcome = ("error", f"{type(error).__name__}: {error}")
     line.send((*outcome, pushed))
     line.close()
+    for watch in watches():  # a triggerer would live on
+        watch.end()
+        watch.join()
 
 
 def _play(part: Part, context: Any) -> tuple[str, Any]:
