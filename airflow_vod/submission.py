@@ -163,9 +163,9 @@ class Submitter:
         :return: the submission with its task; None where it is not known, or another process has settled it.
         """
         action = request.action
-        pacer(self._client.settings.account, action.name).wait()
         if not self._submissions.note_call(current):
             return None
+        pacer(self._client.settings.account, action.name).wait()  # last, so that nothing shifts the calls
         try:
             answer = self._client.call(action.name, request.parameters_with(current.session_id), tries=1)
         except VodApiError as error:

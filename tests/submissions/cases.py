@@ -134,7 +134,7 @@ def run(case: Case, inbox_url: str) -> Outcome:
     :param inbox_url: of an inbox for this case alone.
     """
     trouble = TROUBLES[case.trouble]
-    seconds = 4.0 if case.step in _LONG else 1.0
+    seconds = 7.0 if case.step in _LONG else 1.0
     options = tempo.options(**{"task_seconds": seconds, **trouble.options})
     with Emulator(options=options) as vod:
         vod.faults.script({"EditMedia": trouble.faults})
