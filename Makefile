@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 JOBS ?= 3
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test test-scale test-events test-ui bench flood chaos lint format lock clean
+.PHONY: help install demo test test-scale test-events test-ui bench flood chaos submissions lint format lock clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -25,7 +25,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	fi
 	@touch $@
 
-demo: install ## Watch a DAG in real Airflow wait for the vendor's sample event.
+demo: install ## Watch a DAG in real Airflow splice videos in a local VOD API, wait, and use the result.
 	@$(BIN)/airflow-vod demo
 
 test: lint ## Linters, types and every test; JOBS=1 for one after the other.
@@ -39,6 +39,9 @@ bench: install ## Measure speed and cost beside baselines; QUICK=1, ONLY="drain 
 
 flood: install ## Genuine callbacks while strangers flood the API server; SECONDS=60 for longer.
 	@$(BIN)/python -m tests.acceptance.flood $(SECONDS)
+
+submissions: install ## Kill processes at every step of starting VOD tasks: 520 cases; SOME=1 for the standard form.
+	@$(BIN)/python -m tests.submissions $(if $(SOME),--some)
 
 chaos: install ## 20,000 events while everything fails now and then; SEED=… and EVENTS=… repeat or shorten it.
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(EVENTS),--events $(EVENTS))

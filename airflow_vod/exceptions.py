@@ -12,6 +12,10 @@
     ├── EventParseError           a body that is not a VOD event
     ├── ResultError               a value that is not the result of a VOD task
     ├── MediaError                a media file that cannot be fetched, or a URL that cannot be signed
+    ├── SubmissionError           a VOD task that could not be started
+    │   ├── SubmissionRefusedError    VOD refuses the request itself: trying again does not help
+    │   ├── SubmissionUnknownError    whether it was started cannot be found out now: later may work
+    │   └── SubmissionLostError       whether it was started cannot be found out at all: a person must look
     └── InboxError                the inbox
         ├── InboxSchemaError          its tables belong to another version of this package
         └── InboxUnavailableError     its database cannot be reached or is locked: later may work
@@ -121,6 +125,22 @@ class ResultError(VodError, ValueError):
 
 class MediaError(VodError):
     """A media file cannot be fetched, or its URL cannot be signed; the message shows URLs without their query."""
+
+
+class SubmissionError(VodError):
+    """A VOD task could not be started."""
+
+
+class SubmissionRefusedError(SubmissionError):
+    """VOD refuses the request itself, and has started nothing. Permanent."""
+
+
+class SubmissionUnknownError(SubmissionError):
+    """A request may have started a task, and VOD does not tell now; nothing is requested anew until it does."""
+
+
+class SubmissionLostError(SubmissionError):
+    """A request may have started a task, and VOD can no longer tell; only a person can decide to start another one."""
 
 
 class InboxError(VodError):

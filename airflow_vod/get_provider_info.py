@@ -65,8 +65,8 @@ RENAMED_FIELDS = {"callback_sign_key": "callback_secret"}
 """Former names that the hook still takes. Airflow does not hide what stands under them."""
 
 
-def _modules(*names: str) -> list[dict[str, Any]]:
-    return [{"integration-name": _INTEGRATION, "python-modules": [f"airflow_vod.{name}" for name in names]}]
+def _modules(room: str, *names: str) -> dict[str, Any]:
+    return {"integration-name": _INTEGRATION, "python-modules": [f"airflow_vod.{room}.{name}" for name in names]}
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -74,7 +74,7 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-vod",
         "name": "Tencent Cloud VOD",
-        "description": "Wait for media tasks of Tencent Cloud VOD (Video on Demand) and pass on their files.",
+        "description": "Start media tasks of Tencent Cloud VOD (Video on Demand) once, wait for them, and pass on their files.",
         "integrations": [
             {
                 "integration-name": _INTEGRATION,
@@ -82,10 +82,10 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["service"],
             }
         ],
-        "operators": _modules("operators.media", "operators.storage", "operators.vod"),
-        "sensors": _modules("sensors.base", "sensors.vod", "sensors.vod_event"),
-        "hooks": _modules("hooks.server", "hooks.vod"),
-        "triggers": _modules("triggers.base", "triggers.vod", "triggers.vod_event"),
+        "operators": [_modules("operators", "media", "processing", "storage", "submit", "vod")],
+        "sensors": [_modules("sensors", "base", "vod", "vod_event")],
+        "hooks": [_modules("hooks", "server", "vod")],
+        "triggers": [_modules("triggers", "base", "submit", "vod", "vod_event")],
         "extra-links": ["airflow_vod.links.vod.VodConsoleLink", "airflow_vod.links.vod.VodEventLink"],
         "queues": ["airflow_vod.queues.vod.VodMessageQueueProvider"],
         "connection-types": [_CONNECTION_TYPE],

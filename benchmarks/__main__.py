@@ -20,6 +20,7 @@ FIGURES = {
     "latency": "From publish to trigger event, 1,200 events/s offered, round trip 20 ms",
     "sensors": "N sensors on one queue, each waiting for one of N events published at once",
     "modes": "20 sensors on workers and in a triggerer: what each mode of waiting takes and leaves behind",
+    "submit": "N VOD tasks, started once each and waited for",
     "calls": "API calls while N tasks wait, in the minutes before VOD is asked about them one by one",
     "idle": "What 10,000 waiting triggers cost",
     "events": "10,000 triggers that wait for what an event says, beside as many that wait for tasks",

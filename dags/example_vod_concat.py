@@ -1,34 +1,38 @@
-"""Wait for a splicing task of Tencent Cloud VOD and hand the URLs of its files on."""
+"""Splice videos in Tencent Cloud VOD every morning, wait for the result, and hand each new file's URL to a task of its own."""
 
 from __future__ import annotations
 
 import pendulum
 from airflow.sdk import DAG, Param, task
 
+from airflow_vod.operators.processing import VodConcatOperator
 from airflow_vod.operators.vod import VodFileUrlsOperator
-from airflow_vod.sensors.vod import VodConcatSensor
 
 with DAG(
     dag_id="example_vod_concat",
     schedule="0 6 * * *",
     start_date=pendulum.datetime(2026, 1, 1, tz="Asia/Shanghai"),
     catchup=False,
-    params={"vod_task_id": Param("Concat-1edb7eb88a599d05abe451cfc541cfbd", type="string", minLength=1)},
+    render_template_as_native_obj=True,
+    params={"file_ids": Param(["5285890784246869930", "5285890784246869931"], type="array", minItems=1)},
     doc_md="""
-### Wait for a splice, pass its file URLs on
+### Splice, wait, URLs, a task for each
 
-`wait_for_concat` frees its worker slot and waits in the triggerer until VOD announces the end of the task named by the
-parameter `vod_task_id`. `file_urls` pushes the URLs of the files that were made; `publish` runs once for each of them.
+`splice` starts one VOD task that concatenates the files of the parameter `file_ids`, in order, and waits for it in the triggerer.
+However often Airflow retries, VOD starts one task. `file_urls` pushes the URLs of the files that were made; `publish` runs once
+for each of them.
 """,
     tags=["example", "tencent-vod"],
 ) as dag:
-    wait_for_concat = VodConcatSensor(
-        task_id="wait_for_concat",
-        vod_task_id="{{ params.vod_task_id }}",
+    splice = VodConcatOperator(
+        task_id="splice",
+        files="{{ params.file_ids }}",
+        output_name="daily {{ run_id[:50] }}",
         deferrable=True,
+        retries=2,
         timeout=6 * 60 * 60,
     )
-    file_urls = VodFileUrlsOperator(task_id="file_urls", result=wait_for_concat.output)
+    file_urls = VodFileUrlsOperator(task_id="file_urls", result=splice.output)
 
     @task
     def publish(url: str) -> str:

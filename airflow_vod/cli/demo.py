@@ -1,7 +1,8 @@
-"""``airflow-vod demo``: real Airflow runs the example DAG against the emulator, and the vendor's sample event ends its wait.
+"""``airflow-vod demo``: real Airflow runs the example DAG against the emulator: a splice, the wait for it, a task for each file.
 
 Invariant: the demo checks what it shows. Airflow runs `dag.test()` in a separate process with a temporary AIRFLOW_HOME; exit
-status 0 means that the task downstream of the sensor received both URLs and no event was lost.
+status 0 means that VOD started one task, the tasks downstream received its URLs, and no event was lost, also of those that
+nobody here waits for.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ SUB_APP_ID = 1500012345
 VOD_TASK_ID = "Concat-1edb7eb88a599d05abe451cfc541cfbd"
 FOREIGN_EVENTS = 20  # more than one pull returns, so that the event is not in the first batch
 _REPORT = "vod-demo-report "  # prefix of the line in which the Airflow process reports its result
-_DELAY = 3.0  # seconds between the DAG's first pull and the events
+_SECONDS = 6.0  # that the splice takes
 
 
 def sample_events() -> list[dict[str, Any]]:
-    """Return the vendor's own sample of a ConcatComplete event, among events that no task here waits for."""
+    """Return events that no task here waits for, among them the vendor's own sample of a ConcatComplete event."""
     url = "http://125676836723.vod2.myqcloud.com/xxx/xxx"
     files = [
         {"FileId": "14508071098244931831", "FileUrl": f"{url}/playlist.f6.m3u8", "FileType": "m3u8"},
@@ -53,7 +54,7 @@ def main() -> int:
     from airflow_vod.emulator import Emulator, EmulatorOptions
 
     with (
-        Emulator(options=EmulatorOptions(event_switches="ON")) as vod,
+        Emulator(options=EmulatorOptions(task_seconds=_SECONDS, event_switches="ON")) as vod,
         tempfile.TemporaryDirectory(prefix="airflow-vod-demo-") as home,
     ):
         print(f"The emulator serves the VOD API at {vod.endpoint}; Airflow's home is {home}", flush=True)
@@ -63,24 +64,25 @@ def main() -> int:
         output = _call([sys.executable, "-m", "airflow_vod.cli.demo", str(_example_dag())], environment, show=True)
         report = json.loads(output.rpartition(_REPORT)[2].partition("\n")[0])
         queue = vod.queue(SUB_APP_ID)
-        return _conclude(report, left_in_queue=queue.visible + queue.hidden)
+        started = [start.vod_task_id for start in vod.starts]
+        return _conclude(report, started, left_in_queue=queue.visible + queue.hidden)
 
 
-def _conclude(report: dict[str, Any], left_in_queue: int) -> int:
+def _conclude(report: dict[str, Any], started: list[str], left_in_queue: int) -> int:
     """Print the result and check it."""
     summary = report["summary"]
-    print("\nXCom that downstream tasks received:")
+    print(f"\nVOD tasks started: {', '.join(started)}\nXCom that downstream tasks received:")
     for url in report["urls"]:
         print(f"  {printable(url)}")
     print(
         f"Relay: pulled {summary['pulled']}, stored {summary['stored']}, duplicates {summary['duplicates']}, "
         f"confirmed {summary['confirmed']}"
     )
-    expected = [item["FileUrl"] for event in sample_events() for item in _files(event)]
-    events = FOREIGN_EVENTS + 1
+    events = FOREIGN_EVENTS + 2  # with the vendor's sample and that of the splice
     checks = {
         "the DAG run succeeded": report["state"] == "success",
-        "both URLs arrived, in order": report["urls"] == expected and report["published"] == expected,
+        "VOD started one task, for which Airflow waited": started == [report["vod_task_id"]],
+        "each URL reached a task of its own": report["urls"] and report["published"] == report["urls"],
         "every event is in the inbox": summary["stored"] == events,
         "every event was confirmed": summary["confirmed"] == events and left_in_queue == 0,
     }
@@ -89,15 +91,10 @@ def _conclude(report: dict[str, Any], left_in_queue: int) -> int:
     return 0 if all(checks.values()) else 1
 
 
-def _files(event: dict[str, Any]) -> list[dict[str, Any]]:
-    return event.get("ConcatCompleteEvent", {}).get("FileInfoSet", [])
-
-
 def _publish(vod: Emulator) -> None:
     """Publish the events once the DAG is waiting."""
     while not vod.queue(SUB_APP_ID).waiting:
         time.sleep(0.1)
-    time.sleep(_DELAY)
     for event in sample_events():
         vod.publish(event, sub_app_id=SUB_APP_ID)
 
@@ -171,7 +168,14 @@ def _run_dag(path: str) -> None:
     watch.end()
     watch.join()
     summary = watch.summary and asdict(watch.summary)
-    report = {"state": run.state, "urls": urls, "published": published, "summary": summary}
+    vod_task_id = tasks["splice", -1].xcom_pull(task_ids="splice", key="vod_task_id")
+    report = {
+        "state": run.state,
+        "vod_task_id": vod_task_id,
+        "urls": urls,
+        "published": published,
+        "summary": summary,
+    }
     print(_REPORT + json.dumps(report), flush=True)
 
 

@@ -32,6 +32,7 @@ from airflow_vod.inbox.pruning import Pruning
 from airflow_vod.inbox.reader import InboxReader
 from airflow_vod.inbox.records import SOURCES, Counts, Received, Source
 from airflow_vod.inbox.schema import ensure_schema
+from airflow_vod.inbox.submissions import Submissions
 from airflow_vod.inbox.tables import ID_LENGTH, vod_event, vod_queue
 from airflow_vod.inbox.values import checked_id, chunks, row_of, storable
 from airflow_vod.inbox.waiters import Waiters
@@ -57,6 +58,7 @@ class InboxStore(InboxReader):
         self.leases = Leases(database)
         self.waiters = Waiters(database)
         self.cursors = Cursors(database)
+        self.submissions = Submissions(database)
         self.overview = Overview(database)
         self.arrivals = Arrivals(database)
         self._pruning = Pruning(database)
@@ -217,7 +219,7 @@ class InboxStore(InboxReader):
         return marked
 
     def prune(self, older_than: float, *, batch: int = 1000) -> int:
-        """Remove old events, read or not, and waiters whose deadline passed as long ago.
+        """Remove old events, read or not, waiters whose deadline passed as long ago, and submissions, which are kept longer.
 
         :param older_than: seconds.
         :param batch: events per transaction at most; fewer where the database is slow.
@@ -225,8 +227,10 @@ class InboxStore(InboxReader):
         :raises InboxUnavailableError: the database does not answer now; what was removed until then stays removed.
         """
         with self._database.read() as connection:
-            cutoff = connection.execute(self._now, self._database.times()).scalar_one() - older_than
+            now = connection.execute(self._now, self._database.times()).scalar_one()
+        cutoff = now - older_than
         self.waiters.expire(cutoff)
+        self.submissions.prune(now, older_than)
         return self._pruning.remove_before(cutoff, batch)
 
     # Counting

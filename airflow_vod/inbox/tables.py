@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mysql
 
-SCHEMA_VERSION = "0003"  # the newest Alembic revision; a store opens only tables of exactly this version
+SCHEMA_VERSION = "0004"  # the newest Alembic revision; a store opens only tables of exactly this version
 VERSION_TABLE = "vod_inbox_version"
 
 ID_LENGTH = 255
@@ -134,3 +134,32 @@ vod_cursor = Table(
     Column("updated_at", Seconds, nullable=False),
     PrimaryKeyConstraint("watcher", "queue"),
 )
+
+# One row for each VOD task that was to be started. A row without task id is a request whose answer is not known.
+vod_submission = Table(
+    "vod_submission",
+    metadata,
+    Column("queue", IdText, nullable=False),
+    Column("key", String(KEY_LENGTH), nullable=False),
+    Column("generation", BigInteger, nullable=False, autoincrement=False),
+    Column("session_id", IdText, nullable=False),
+    Column("action", IdText, nullable=False),
+    Column("parameters", LongText, nullable=False),
+    Column("submitter", LongText, nullable=False),
+    Column("owner", IdText, nullable=False),
+    Column("life", BigInteger, nullable=False),
+    Column("attempt", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("message", LongText, nullable=True),
+    Column("vod_task_id", IdText, nullable=True),
+    Column("other_task_ids", LongText, nullable=False),
+    Column("intended_at", Seconds, nullable=False),
+    Column("called_at", Seconds, nullable=False),
+    Column("updated_at", Seconds, nullable=False),
+    PrimaryKeyConstraint("queue", "key", "generation"),
+    # A task whose id is not known cannot be waited for, and one that is known must not be started again.
+    CheckConstraint("state <> 'intended' OR vod_task_id IS NULL", name="intended_has_no_task"),
+    CheckConstraint("state NOT IN ('started', 'done') OR vod_task_id IS NOT NULL", name="started_has_task"),
+)
+Index("ix_vod_submission_updated", vod_submission.c.updated_at)
+Index("ix_vod_submission_task", vod_submission.c.vod_task_id, vod_submission.c.queue)

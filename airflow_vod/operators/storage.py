@@ -133,7 +133,7 @@ class VodToObjectStorageOperator(BaseOperator):
 
         :param task_instance: not used.
         """
-        from airflow_vod.operators.lineage import lineage_of_copies
+        from airflow_vod.links.lineage import lineage_of_copies
 
         return lineage_of_copies([(fetch.file, fetch.path) for fetch in self._fetches])
 

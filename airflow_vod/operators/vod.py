@@ -123,7 +123,7 @@ class VodFileUrlsOperator(BaseOperator):
 
         :param task_instance: not used.
         """
-        from airflow_vod.operators.lineage import lineage_of
+        from airflow_vod.links.lineage import lineage_of
 
         return lineage_of(self._read, self._chosen_files)
 

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import functools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -166,7 +166,7 @@ class VodSensor(BaseSensorOperator):
         # `dag.test()` calls this even for a task that its trigger has ended, with the state as event.
         match "found" if event == "success" else event["status"]:
             case "found":
-                if result := self._take_patiently(context, {} if event == "success" else event):
+                if result := self._patiently(lambda: self._take(context, {} if event == "success" else event)):
                     return result.xcom_value
                 raise InboxError(
                     "The triggerer found the event, but the inbox of this worker does not have it. Either they use "
@@ -290,8 +290,8 @@ class VodSensor(BaseSensorOperator):
         said = self._timeout_message(event), queue_in_words(self._hook, self._queue), trouble, self.where()
         raise AirflowSensorTimeout(" ".join(filter(None, said)))
 
-    def _take_patiently(self, context: Context, event: dict[str, Any]) -> PokeReturnValue | None:
-        """Read what was found, retrying while the inbox is unreachable: a finished wait must not be lost."""
+    def _patiently(self, read: Callable[[], Any]) -> Any:
+        """Read something from the inbox, retrying while that is unreachable: a finished wait must not be lost."""
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(InboxUnavailableError),
             stop=tenacity.stop_after_delay(_TAKE_PATIENCE),
@@ -302,7 +302,7 @@ class VodSensor(BaseSensorOperator):
             ),
             reraise=True,
         )
-        return retrying(self._take, context, event)
+        return retrying(read)
 
     # What it takes
 

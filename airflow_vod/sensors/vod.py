@@ -120,7 +120,7 @@ class VodTaskSensor(VodSensor):
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage:
         """Tell OpenLineage the files that the VOD tasks made; its provider calls this."""
-        from airflow_vod.operators.lineage import lineage_of
+        from airflow_vod.links.lineage import lineage_of
 
         return lineage_of(self._results)
 

@@ -27,7 +27,7 @@ from tests.acceptance.processes import ROOT, Process
 
 SIGN_KEY, TOKEN = "4bTq8ZsVxW2c7Lm0", "a-token-that-no-log-shows"
 APPS = {"vod_signed": 1500000001, "vod_token": 1500000002, "vod_open": 1500000003}
-DAG = ROOT / "dags" / "example_vod_concat.py"
+DAG = ROOT / "dags" / "example_vod_wait.py"
 EVENTS, CLIENTS = 5000, 32
 _ADD_CONNECTION = text(
     "INSERT INTO connection (conn_id, conn_type, extra, is_encrypted, is_extra_encrypted) "
@@ -169,7 +169,7 @@ def test_the_example_dag_by_callback(airflow: Airflow, emulator: Emulator, store
     done = subprocess.run(words, env=airflow.environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     queue = f"{emulator.host}:{emulator.port}/{SUB_APP_ID}"
-    command = [sys.executable, "-m", "airflow", "dags", "test", "example_vod_concat"]
+    command = [sys.executable, "-m", "airflow", "dags", "test", "example_vod_wait"]
     with Process(command, airflow.environment) as dag_run:
         airflow.wait(lambda: bool(store.waiters.longest(queue)), 90)
         for event in sample_events():

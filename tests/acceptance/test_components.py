@@ -16,7 +16,7 @@ from tests.acceptance.processes import ROOT
 from tests.airflow_fixtures import INBOX_OPTION, SUB_APP_ID, urls_of
 from tests.databases import PostgreSQLServer
 
-DAG = "example_vod_concat"
+DAG = "example_vod_wait"
 SECRET_KEY = "acceptance-secret-key-4f1c9b7d"
 WRONG_KEY = "acceptance-wrong-key-93d5e8a1"
 REFUSED_DAG = """
@@ -54,8 +54,7 @@ def airflow(
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
     }
     with Airflow(tmp_path_factory.mktemp("airflow"), postgresql.empty(), settings) as airflow:
-        example = (ROOT / "dags" / f"{DAG}.py").read_text()
-        (airflow.dags / f"{DAG}.py").write_text(example.replace('schedule="0 6 * * *"', "schedule=None"))
+        (airflow.dags / f"{DAG}.py").write_text((ROOT / "dags" / f"{DAG}.py").read_text())
         (airflow.dags / "refused.py").write_text(REFUSED_DAG)
         airflow.start_all()
         airflow.wait(lambda: airflow.knows(DAG) and airflow.knows("refused"), 120)

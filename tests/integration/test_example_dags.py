@@ -1,6 +1,6 @@
 """The example DAGs, as users read them, run by Airflow against the emulator.
 
-`example_vod_concat` and `example_vod_asset_events` need a scheduler or a triggerer and are run in `tests/acceptance`.
+`example_vod_wait` and `example_vod_asset_events` need a scheduler or a triggerer and are run in `tests/acceptance`.
 """
 
 from __future__ import annotations
@@ -105,3 +105,12 @@ def test_taskflow(vod: Vod) -> None:
     done = run("example_vod_taskflow", {"file_id": "2"})
     assert done.state == "success"
     assert done.xcom("describe") == "2: holiday-2.mp4"
+
+
+def test_concat(vod: Vod) -> None:
+    """One VOD task splices the files in the order given, and each URL that it made reaches a task of its own."""
+    done = run("example_vod_concat", {"file_ids": ["2", "1"]})
+    assert done.state == "success"
+    [start] = vod.emulator.starts
+    assert done.xcom("splice")["vod_task_id"] == start.vod_task_id
+    assert [done.xcom("publish", map_index=0)] == done.xcom("file_urls")

@@ -16,14 +16,14 @@ PACKAGE = Path(__file__).parents[2] / "airflow_vod"
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "versions" not in path.parts)
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("sensors", "queues"),
     ("operators",),
+    ("sensors", "queues"),
     ("links", "triggers", "plugins"),
     ("cli",),
     ("web", "testing"),
     ("waiting",),
     ("hooks",),
-    ("relay",),
+    ("relay", "submission"),
     ("inbox",),
     ("events", "tencent"),
     ("metrics",),
@@ -31,7 +31,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 )
 """A room may import those below it and itself, never another of its own floor."""
 
-WITHOUT_AIRFLOW = ("relay", "inbox", "events", "tencent", "metrics", "exceptions", "emulator")
+WITHOUT_AIRFLOW = ("submission", "relay", "inbox", "events", "tencent", "metrics", "exceptions", "emulator")
 MAY_IMPORT_THE_EMULATOR = ("testing", "cli")
 
 

@@ -29,7 +29,7 @@ def _mysql_statements() -> dict[str, str]:
     database: Any = SimpleNamespace(now=MySQL.own_clock, dialect=MySQL(make_url("mysql+pymysql://host/x")))
     found: dict[str, Any] = {}
     store = InboxStore(database)
-    for part in (store, store.leases, store.waiters, store.cursors, store.overview, store._pruning):
+    for part in (store, store.leases, store.waiters, store.cursors, store.submissions, store.overview, store._pruning):
         for name, value in vars(part).items():
             values = value if isinstance(value, tuple) else (value,)
             name = f"{type(part).__name__}.{name.lstrip('_')}"
@@ -90,6 +90,7 @@ def test_migrations_compile_for_mysql() -> None:
     ddl = "".join(lines)
     assert "CREATE TABLE vod_event" in ddl
     assert "ALTER TABLE vod_waiter ADD COLUMN owner VARCHAR(255)" in ddl
+    assert "CREATE TABLE vod_submission" in ddl
     assert "utf8mb4_bin" in ddl
 
 

@@ -10,7 +10,7 @@ from airflow.providers.common.compat.openlineage.facet import Dataset
 from airflow.sdk import ObjectStoragePath
 
 from airflow_vod.events.results import Outcome, ResultFile, TaskResult
-from airflow_vod.operators.lineage import lineage_of, lineage_of_copies
+from airflow_vod.links.lineage import lineage_of, lineage_of_copies
 
 
 def result(*files: ResultFile, **more: Any) -> TaskResult:
