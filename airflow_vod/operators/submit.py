@@ -78,14 +78,14 @@ class VodSubmitOperator(VodTaskSensor):
     ) -> None:
         if wrong := [name for name in _OF_SENSORS if name in kwargs]:
             raise TypeError(f"{type(self).__name__} takes no {wrong[0]}: it waits for the VOD task that it starts.")
-        super().__init__(vod_task_id="", **kwargs)
+        event_type = None if action_of(action).announced else ()
+        super().__init__(vod_task_id="", event_type=event_type, **kwargs)
         self.action = action
         self.parameters: Any = {} if parameters is None else parameters
         self.wait = wait
         self.session_context = session_context
         self.allow_repeat = allow_repeat
         self.abort_on_kill = abort_on_kill
-        action_of(action)
         if isinstance(self.parameters, (dict, list, tuple, set)):  # else it is known only when the task runs
             check_parameters(action_of(action), self.parameters, session_context)
 

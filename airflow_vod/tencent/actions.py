@@ -35,6 +35,7 @@ class Action:
     :param takes_session_context: whether it passes a ``SessionContext`` through.
     :param id_field: the field of the answer that holds the id of the task.
     :param other_id_fields: fields of the answer that hold ids of further tasks, or lists of them.
+    :param announced: whether VOD has an event for the end of such a task.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Action:
     takes_session_context: bool = True
     id_field: str = "TaskId"
     other_id_fields: tuple[str, ...] = ()
+    announced: bool = True
 
     def task_id(self, answer: Mapping[str, Any]) -> str | None:
         """Read the id of the task out of an answer; None where it has none."""
@@ -65,9 +67,13 @@ _WITH_NEITHER = (
     "CreateAigcAudioTask CreateComplexAdaptiveDynamicStreamingTask ImportMediaKnowledge ProcessMediaByMPS "
     "WeChatMiniProgramPublish"
 )
+_UNANNOUNCED = (
+    "CloneVoiceAsync CreateAigcAudioClone CreateAigcAudioTask CreateAigcSubject CreateAigcVideoRedrawTask "
+    "CreateSceneAigcVideoTask DesignVoiceAsync ImportMediaKnowledge TextToSpeechAsync VideoDepthEstimation"
+).split()
 _ROWS = (
-    *map(Action, _WITH_SESSION_ID.split()),
-    *(Action(name, False, False) for name in _WITH_NEITHER.split()),
+    *(Action(name, announced=name not in _UNANNOUNCED) for name in _WITH_SESSION_ID.split()),
+    *(Action(name, False, False, announced=name not in _UNANNOUNCED) for name in _WITH_NEITHER.split()),
     Action("ProcessMediaByProcedure", other_id_fields=("ReviewAudioVideoTaskId", "ImportMediaKnowledgeTaskIdSet")),
     Action("LiveRealTimeClip", takes_session_id=False, id_field="VodTaskId"),
     Action("SimpleHlsClip", takes_session_id=False),

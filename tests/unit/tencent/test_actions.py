@@ -8,6 +8,7 @@ import pytest
 from tencentcloud.vod.v20180717 import models
 
 from airflow_vod.exceptions import VodSettingsError
+from airflow_vod.operators.submit import VodSubmitOperator
 from airflow_vod.tencent.actions import ACTIONS, action_of, check_parameters
 
 EDIT = ACTIONS["EditMedia"]
@@ -28,6 +29,18 @@ def test_the_table_is_the_vendors() -> None:
         row.name: ({row.id_field, *row.other_id_fields}, row.takes_session_id, row.takes_session_context)
         for row in ACTIONS.values()
     }
+
+
+def test_which_tasks_vod_does_not_announce() -> None:
+    """An action is announced unless EventContent has no field for its task; the operator then expects no event."""
+    fields = {field.lstrip("_") for field in vars(models.EventContent())}
+    silent = {row.name for row in ACTIONS.values() if not row.announced}
+    assert len(silent) == 10
+    for name in silent:
+        stem = re.sub("^Create|Task$|Async$", "", name)
+        assert [field for field in fields if stem.lower() in field.lower()] == [], name
+        assert VodSubmitOperator(task_id="x", action=name).event_type == ()
+    assert VodSubmitOperator(task_id="x", action="EditMedia").event_type is None
 
 
 @pytest.mark.parametrize(
