@@ -70,10 +70,10 @@ _WITH_NEITHER = (
 _UNANNOUNCED = (
     "CloneVoiceAsync CreateAigcAudioClone CreateAigcAudioTask CreateAigcSubject CreateAigcVideoRedrawTask "
     "CreateSceneAigcVideoTask DesignVoiceAsync ImportMediaKnowledge TextToSpeechAsync VideoDepthEstimation"
-).split()
+)
 _ROWS = (
-    *(Action(name, announced=name not in _UNANNOUNCED) for name in _WITH_SESSION_ID.split()),
-    *(Action(name, False, False, announced=name not in _UNANNOUNCED) for name in _WITH_NEITHER.split()),
+    *(Action(name, announced=name not in _UNANNOUNCED.split()) for name in _WITH_SESSION_ID.split()),
+    *(Action(name, False, False, announced=name not in _UNANNOUNCED.split()) for name in _WITH_NEITHER.split()),
     Action("ProcessMediaByProcedure", other_id_fields=("ReviewAudioVideoTaskId", "ImportMediaKnowledgeTaskIdSet")),
     Action("LiveRealTimeClip", takes_session_id=False, id_field="VodTaskId"),
     Action("SimpleHlsClip", takes_session_id=False),

@@ -6,7 +6,6 @@ import dataclasses
 import importlib
 import inspect
 import json
-import re
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -98,13 +97,10 @@ def test_the_page_on_the_connection_has_every_field() -> None:
 
 
 def test_everything_names_the_same_fields() -> None:
-    """Form, settings and README have the extra fields of the table, and no others."""
+    """Form and settings have the extra fields of the table, and no others."""
     login_password_host = {"secret_id", "secret_key", "endpoint"}
     assert CONNECTION["conn-fields"] is EXTRA_FIELDS
     assert {field.name for field in dataclasses.fields(VodSettings)} - login_password_host == set(EXTRA_FIELDS)
-    _, _, section = (ROOT / "README.md").read_text().partition("### Connection")
-    names = [cell for row in section.partition("```")[0].splitlines() for cell in row.split("|")[1:2]]
-    assert set(re.findall(r"`(\w+)`", "".join(names))) == set(EXTRA_FIELDS)
 
 
 @pytest.mark.parametrize("name", EXTRA_FIELDS)
