@@ -13,6 +13,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_vod.emulator import arguments
 from airflow_vod.emulator.options import EmulatorOptions
 from airflow_vod.emulator.server import SECRET_ID, SECRET_KEY, Emulator
 
@@ -67,6 +68,7 @@ def _options(given: argparse.Namespace) -> EmulatorOptions:
         mode=given.mode,
         notification_url=given.callback_url,
         sign_key=given.sign_key,
+        event_switches=given.event_switches,
         push_form=given.callback_form,
         push_signature=given.callback_signature,
         queue_seconds=given.queue_seconds,
@@ -94,18 +96,26 @@ def _parser() -> argparse.ArgumentParser:
         description="Run a local VOD API until interrupted.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--port", type=int, default=9900, help="port to listen on; 0 picks a free one")
+    parser.add_argument("--port", type=arguments.port, default=9900, help="port to listen on; 0 picks a free one")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--secret-id", default=SECRET_ID, help="accepted SecretId")
     parser.add_argument("--secret-key", default=SECRET_KEY, help="its secret key")
-    parser.add_argument("--sub-app-id", type=int, default=0, help="SubAppId of the printed connection; any is served")
+    parser.add_argument(
+        "--sub-app-id", type=arguments.count, default=0, help="SubAppId of the printed connection; any is served"
+    )
     parser.add_argument(
         "--tls", type=Path, metavar="FILE", help="serve HTTPS; the self-signed certificate is written to this file"
     )
-    parser.add_argument("--hold", type=float, default=defaults.hold, help="seconds that a pull waits for an event")
-    parser.add_argument("--visibility", type=float, default=defaults.visibility, help="seconds to confirm an event")
-    parser.add_argument("--rtt-ms", type=float, default=0.0, help="simulated round trip in milliseconds")
-    parser.add_argument("--rate-limit", type=int, default=defaults.rate_limit, help="requests/s per action; 0 for none")
+    parser.add_argument(
+        "--hold", type=arguments.amount, default=defaults.hold, help="seconds that a pull waits for an event"
+    )
+    parser.add_argument(
+        "--visibility", type=arguments.amount, default=defaults.visibility, help="seconds to confirm an event"
+    )
+    parser.add_argument("--rtt-ms", type=arguments.amount, default=0.0, help="simulated round trip in milliseconds")
+    parser.add_argument(
+        "--rate-limit", type=arguments.count, default=defaults.rate_limit, help="requests/s per action; 0 for none"
+    )
     parser.add_argument(
         "--empty",
         choices=("resource_not_found", "null", "list"),
@@ -118,11 +128,22 @@ def _parser() -> argparse.ArgumentParser:
         default=defaults.bad_handle,
         help="result of confirming an unknown handle",
     )
+    _add_events(parser, defaults)
+    return parser
+
+
+def _add_events(parser: argparse.ArgumentParser, defaults: EmulatorOptions) -> None:
     parser.add_argument(
         "--mode", choices=("PULL", "PUSH"), default=defaults.mode, help="initial mode of every application"
     )
-    parser.add_argument("--callback-url", default="", help="initial callback URL of PUSH mode")
-    parser.add_argument("--sign-key", default="", help="initial key that signs callbacks")
+    parser.add_argument(
+        "--event-switches",
+        choices=("ON", "OFF"),
+        default=defaults.event_switches,
+        help="initial switches of uploads, deletions and persistence; VOD publishes those only while they are ON",
+    )
+    parser.add_argument("--callback-url", type=arguments.http_url, default="", help="initial callback URL of PUSH mode")
+    parser.add_argument("--sign-key", type=arguments.sign_key, default="", help="initial key that signs callbacks")
     parser.add_argument("--callback-form", choices=("v3", "v2", "both"), default="v3", help="format of callbacks")
     parser.add_argument(
         "--callback-signature",
@@ -131,10 +152,14 @@ def _parser() -> argparse.ArgumentParser:
         help="place of the signature of callbacks",
     )
     parser.add_argument(
-        "--queue-seconds", type=float, default=defaults.queue_seconds, help="seconds that tasks wait before they begin"
+        "--queue-seconds",
+        type=arguments.amount,
+        default=defaults.queue_seconds,
+        help="seconds that tasks wait before they begin",
     )
-    parser.add_argument("--task-seconds", type=float, default=defaults.task_seconds, help="seconds that tasks take")
-    return parser
+    parser.add_argument(
+        "--task-seconds", type=arguments.amount, default=defaults.task_seconds, help="seconds that tasks take"
+    )
 
 
 if __name__ == "__main__":
