@@ -117,7 +117,7 @@ def test_no_secret_is_printed(connect: Callable[..., Emulator], capsys: pytest.C
     [
         (f"{BASE}/tencent-vod/callbacks/vod_default/an-earlier-token", "https://airflow.example.com/***"),
         ("https://other.example.com:8443/hush?key=hush#hush", "https://other.example.com:8443/***"),
-        ("https://user:hush@other.example.com/x", "***"),
+        ("https://user:hush@other.example.com/x", "https://***@other.example.com/***"),
         ("https://user:h/ush@other.example.com/x", "***"),
         ("hush", "***"),
     ],

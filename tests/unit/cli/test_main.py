@@ -12,7 +12,7 @@ import pytest
 
 from airflow_vod import __version__, cli
 from airflow_vod.cli import demo
-from airflow_vod.emulator import server
+from airflow_vod.emulator import command
 from airflow_vod.exceptions import InboxError
 from tests import airflow_home
 from tests.airflow_fixtures import Vod
@@ -82,7 +82,7 @@ def commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParse
 
 def test_help_describes_every_argument() -> None:
     """No argument of any command, the emulator's included, is without a description."""
-    every = [*commands(sys.modules[cli.main.__module__]._parser()), *commands(server._parser())]
+    every = [*commands(sys.modules[cli.main.__module__]._parser()), *commands(command._parser())]
     bare = [
         (parser.prog, action.dest)
         for parser in every
