@@ -172,8 +172,8 @@ def test_a_link_opens_the_page_at_its_waiter(page: Page, store: InboxStore) -> N
     expect(page.locator("#empty")).to_contain_text("a task waits for it")
     path = "/dags/splices/runs/manual__2026-11-26T01%3A02%3A03%2B00%3A00/tasks/wait/mapped/3"
     assert row.locator("a").evaluate("link => link.href").endswith(path)
-    store.waiters.mark_asked(QUEUE, [waiter.id])
-    expect(row).to_contain_text("it had not ended", timeout=20_000)
+    store.waiters.mark_asked(QUEUE, [waiter.id], "VOD does not know task <b>Concat-awaited</b>")
+    expect(row).to_contain_text("VOD does not know task <b>Concat-awaited</b>", timeout=20_000)
     row.locator("a").click()
     page.wait_for_url(f"**{path}")
     page.goto(f"{address}?search=Concat-nobody")

@@ -234,7 +234,7 @@ async function showWaiters() {
 
 function waiter(each) {
   const wanted = each.vod_task_id ?? (each.event_types.join(", ") || "any event");
-  const asked = each.asked_at ? `${ago(each.asked_at)}: it had not ended` : "not asked yet";
+  const asked = each.asked_at ? `${ago(each.asked_at)}: ${each.answer ?? "it had not ended"}` : "not asked yet";
   return element(
     "tr",
     {},
