@@ -51,7 +51,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InboxStore]:
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[Emulator]:
     """VOD, for the connection ``vod_default``."""
-    with Emulator(options=EmulatorOptions(hold=0.2)) as emulator:
+    with Emulator(options=EmulatorOptions(hold=0.2, event_switches="ON")) as emulator:
         yield emulator
 
 

@@ -200,6 +200,6 @@ def test_the_demo(installed: Installation) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "FAILED" not in done.stdout
-    assert done.stdout.count("  ok    ") == 4
+    assert done.stdout.count("  ok    ") == 5
     assert "http://125676836723.vod2.myqcloud.com/xxx/xxx/playlist.f6.m3u8" in done.stdout
     assert str(installed.site / "airflow_vod" / "example_dags") in done.stdout
