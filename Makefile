@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 JOBS ?= 3
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test test-scale test-events test-ui bench flood chaos submissions lint format lock clean
+.PHONY: help install demo test test-scale test-events test-ui bench flood chaos submissions simulate lint format lock clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -39,6 +39,9 @@ bench: install ## Measure speed and cost beside baselines; QUICK=1, ONLY="drain 
 
 flood: install ## Genuine callbacks while strangers flood the API server; SECONDS=60 for longer.
 	@$(BIN)/python -m tests.acceptance.flood $(SECONDS)
+
+simulate: install ## Relays in virtual time with every kind of fault; SEEDS=100000 for as many, SEED=… for that one again.
+	VOD_TEST_SEED=$(or $(SEED),0) VOD_TEST_SEEDS=$(or $(SEEDS),$(if $(SEED),1,10000)) $(BIN)/pytest tests/simulation -k invariant
 
 submissions: install ## Kill processes at every step of starting VOD tasks: 520 cases; SOME=1 for the standard form.
 	@$(BIN)/python -m tests.submissions $(if $(SOME),--some)

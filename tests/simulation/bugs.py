@@ -8,15 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from airflow_vod.exceptions import InboxUnavailableError, VodApiError
+from airflow_vod.exceptions import InboxUnavailableError
 from airflow_vod.inbox.leases import Leases
 from airflow_vod.inbox.store import InboxStore
-from airflow_vod.relay import leadership, pipeline, steps
-from airflow_vod.relay.backoff import Backoff
+from airflow_vod.relay import steps
 from airflow_vod.relay.pipeline import Pipeline
 from airflow_vod.relay.steps import Relay
-from airflow_vod.relay.workers import Workers
-from airflow_vod.tencent.pacing import Pacer
 
 Set = Callable[[Any, str, Any], None]
 BUGS: dict[str, Callable[[Set], None]] = {}
@@ -75,12 +72,6 @@ def no_lease(change: Set) -> None:
 
 
 @bug
-def lease_to_its_last_moment(change: Set) -> None:
-    """A pull starts although the lease may end before it."""
-    change(Relay, "holds_lease", lambda self: self.clock() - 3 <= self._lease_until)
-
-
-@bug
 def lease_counts_from_the_answer(change: Set) -> None:
     """The lease is believed to last from the database's answer on, not from the question."""
 
@@ -90,26 +81,6 @@ def lease_counts_from_the_answer(change: Set) -> None:
         return held
 
     change(Relay, "acquire_lease", acquire)
-
-
-@bug
-def lease_is_not_looked_at_again(change: Set) -> None:
-    """A pull that stood in line starts without another look at the lease."""
-
-    def start(self: Pipeline, number: int) -> None:
-        def pull() -> Any:
-            self.relay.pull_pacer.wait()
-            return self.relay.pull()
-
-        self._workers.start(pull, lambda answer: self._pull_answered(number, answer))
-
-    change(Pipeline, "_start_pull", start)
-
-
-@bug
-def late_renewal(change: Set) -> None:
-    """The lease is renewed when it is over."""
-    change(leadership, "LEASE_RENEWAL", steps.LEASE_TTL + 1)
 
 
 @bug
@@ -125,12 +96,6 @@ def stolen_lease(change: Set) -> None:
 
 
 @bug
-def lease_is_kept_by_who_stops(change: Set) -> None:
-    """A relay that stops does not end its pulls before it gives the lease back."""
-    change(Pipeline, "_finished", lambda self: self._stopping)
-
-
-@bug
 def no_dedupe(change: Set) -> None:
     """A redelivery is stored again."""
     row_of = InboxStore.receive.__globals__["row_of"]
@@ -140,34 +105,6 @@ def no_dedupe(change: Set) -> None:
         "row_of",
         lambda event: (f"{next(count)}{row_of(event)[0]}"[:64], *row_of(event)[1:]),
     )
-
-
-@bug
-def unpaced(change: Set) -> None:
-    """Pulls keep no rate, and do not wait where the queue is empty."""
-    change(Pacer, "take", lambda self: 0.0)
-    change(pipeline, "EMPTY_INTERVAL", 0.0)
-    change(Backoff, "pause", lambda self: 0.0)
-
-
-@bug
-def no_backoff(change: Set) -> None:
-    """What fails is tried again at once."""
-    change(Backoff, "pause", lambda self: 0.0)
-
-
-@bug
-def lost_wakeup(change: Set) -> None:
-    """Notes are left lying."""
-    take = Workers.take_notes
-
-    def seldom(self: Workers, timeout: float) -> None:
-        if self._open % 3 != 2:
-            take(self, timeout)
-        else:
-            self._notes = self._starter.mailbox()
-
-    change(Workers, "take_notes", seldom)
 
 
 @bug
@@ -184,19 +121,6 @@ def forgotten_confirm(change: Set) -> None:
 
 
 @bug
-def forgotten_pull(change: Set) -> None:
-    """A pull that failed is believed to be open for ever."""
-
-    def failed(self: Pipeline, number: int, answer: Any) -> None:
-        if not isinstance(answer, VodApiError):
-            answered(self, number, answer)
-
-    answered = Pipeline._pull_answered
-    change(Pipeline, "_pull_answered", failed)
-    change(pipeline, "OVERDUE", float("inf"))
-
-
-@bug
 def commit_never_ends(change: Set) -> None:
     """After a failed commit nothing is committed any more."""
     answered = Pipeline._commit_answered
@@ -206,18 +130,6 @@ def commit_never_ends(change: Set) -> None:
         self._committing = isinstance(answer, InboxUnavailableError)
 
     change(Pipeline, "_commit_answered", stuck)
-
-
-@bug
-def old_handles_are_confirmed(change: Set) -> None:
-    """A confirm that comes too late counts as a success, and its event as done for ever."""
-    change(pipeline, "CONFIRM_WINDOW", float("inf"))
-
-
-@bug
-def one_refusal_ends_a_relay(change: Set) -> None:
-    """The API's own slip ends the relay of a queue."""
-    change(pipeline, "PERMANENT_AFTER", 1)
 
 
 @bug

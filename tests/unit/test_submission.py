@@ -91,7 +91,7 @@ def make(open_inbox: Callable[..., InboxStore], monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(submission, "_PAUSE", 0.05)
     running: list[Emulator] = []
 
-    def make_one(*, clock: Clock | None = None, patience: float = 0.5, **options: Any) -> Stage:
+    def make_one(*, clock: Clock | None = None, patience: float = 20.0, **options: Any) -> Stage:
         vod = Emulator(options=EmulatorOptions(**{"task_seconds": 0.2, **options})).start()
         running.append(vod)
         inbox = open_inbox(clock=clock) if clock else open_inbox()
@@ -256,7 +256,7 @@ def test_throttling_is_waited_out(make: MakeStage) -> None:
 
 def test_a_session_id_that_a_refusal_has_used_up(make: MakeStage) -> None:
     """VOD takes the repeated request for a duplicate although it has started nothing: another SessionId is taken."""
-    stage = make(refusal_uses_session=True)
+    stage = make(refusal_uses_session=True, patience=0.5)
     stage.faults("error:LimitExceeded:too many tasks")
     assert stage.submit().vod_task_id
     assert stage.started() == 1
@@ -265,7 +265,7 @@ def test_a_session_id_that_a_refusal_has_used_up(make: MakeStage) -> None:
 
 def test_a_duplicate_that_is_never_listed(make: MakeStage) -> None:
     """It is not started again, however often Airflow retries; the next try looks again."""
-    stage = make(listing_delay=1000.0)
+    stage = make(listing_delay=1000.0, patience=0.5)
     stage.faults("drop_response")
     for attempt in (1, 2):
         with pytest.raises(SubmissionUnknownError, match=r"SessionId af-.*the next try looks again"):

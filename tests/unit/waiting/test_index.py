@@ -66,7 +66,7 @@ def events() -> list[VodEvent]:
         for source in ("Upload", "Record")
     ]
     deletions = [
-        {"EventType": "FileDeleted", "FileDeleteEvent": {"FileIdSet": files}} for files in ([], ["1"], ["1", "2"])
+        {"EventType": "FileDeleted", "FileDeleteEvent": {"FileIdSet": files}} for files in (["3"], ["1"], ["1", "2"])
     ]
     return [parse_event(event) for event in (*splices, *uploads, *deletions)]
 
