@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 3
+FORMER_NAME := airflow-vod# what the distribution was called: a checkout that has it installed would show Airflow two providers
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install demo test test-scale test-events test-ui bench flood chaos submissions simulate lint format lock clean
@@ -17,10 +18,12 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
 		test -x $(BIN)/python || uv venv --quiet --python $(PYTHON) $(VENV); \
 		uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock && \
+		uv pip uninstall --quiet --python $(BIN)/python $(FORMER_NAME) && \
 		uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .; \
 	else \
 		test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV); \
 		$(BIN)/pip install --quiet --require-hashes -r requirements.lock && \
+		{ ! $(BIN)/pip show --quiet $(FORMER_NAME) 2>/dev/null || $(BIN)/pip uninstall --quiet --yes $(FORMER_NAME); } && \
 		$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .; \
 	fi
 	@touch $@
@@ -74,7 +77,7 @@ format: install ## Let ruff rewrite what it can.
 
 lock: ## Resolve the dependencies anew (needs uv).
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --extra dev \
-		--no-emit-package airflow-vod --custom-compile-command "make lock" -o requirements.lock pyproject.toml
+		--no-emit-package airflow-provider-tencent-vod --custom-compile-command "make lock" -o requirements.lock pyproject.toml
 	echo playwright | uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 		--constraint requirements.lock --custom-compile-command "make lock" -o requirements-ui.lock -
 

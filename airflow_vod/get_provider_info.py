@@ -72,7 +72,7 @@ def _modules(room: str, *names: str) -> dict[str, Any]:
 def get_provider_info() -> dict[str, Any]:
     """Describe the provider in the form of Airflow's ``provider_info.schema.json``."""
     return {
-        "package-name": "airflow-vod",
+        "package-name": "airflow-provider-tencent-vod",
         "name": "Tencent Cloud VOD",
         "description": "Start media tasks of Tencent Cloud VOD (Video on Demand) once, wait for them, and pass on their files.",
         "integrations": [

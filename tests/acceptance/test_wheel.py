@@ -16,9 +16,11 @@ import pytest
 
 from airflow_vod import __version__
 from airflow_vod.emulator import Emulator
+from airflow_vod.get_provider_info import get_provider_info
 from tests import airflow_home
 from tests.acceptance.processes import ROOT
 
+DISTRIBUTION = get_provider_info()["package-name"]
 LOOK = """
 import json
 from airflow.providers_manager import ProvidersManager
@@ -78,7 +80,7 @@ def _virtual_environment(folder: Path) -> Path:
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     [site] = folder.glob("lib/python*/site-packages")
     for entry in Path(sysconfig.get_path("purelib")).iterdir():
-        ours = "airflow_vod" in entry.name or entry.name.startswith("__editable__")
+        ours = "airflow_vod" in entry.name or DISTRIBUTION.replace("-", "_") in entry.name
         if not ours and not (site / entry.name).exists():
             (site / entry.name).symlink_to(entry)
     return site
@@ -113,7 +115,7 @@ def test_what_is_in_it(wheel: Path) -> None:
     assert expected <= names
     for name in ("py.typed", "inbox/migrations/versions/0001_first.py", "example_dags/example_vod_concat.py"):
         assert f"airflow_vod/{name}" in names
-    info = f"airflow_vod-{__version__}.dist-info"
+    info = f"{DISTRIBUTION.replace('-', '_')}-{__version__}.dist-info"
     rest = {name for name in names if not name.startswith("airflow_vod/")}
     assert rest == {
         f"{info}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")
@@ -124,11 +126,11 @@ def test_what_is_in_it(wheel: Path) -> None:
 def test_airflow_sees_it(installed: Installation) -> None:
     """Airflow lists the provider, its hook, its connection form and its options, each by its own command or manager."""
     with ThreadPoolExecutor(2) as both:
-        provider = both.submit(installed.airflow, "providers", "get", "airflow-vod", "--output", "json")
+        provider = both.submit(installed.airflow, "providers", "get", DISTRIBUTION, "--output", "json")
         hooks = both.submit(installed.airflow, "providers", "hooks", "--output", "json")
         look = both.submit(_look, installed)
         [row] = json.loads(provider.result())
-        assert (row["Provider"], row["Version"]) == ("airflow-vod", __version__)
+        assert (row["Provider"], row["Version"]) == (DISTRIBUTION, __version__)
         [hook] = [row for row in json.loads(hooks.result()) if row["connection_type"] == "tencent_vod"]
         assert hook["class"] == "airflow_vod.hooks.vod.VodHook"
         assert hook["hook_name"] == "Tencent Cloud VOD"
