@@ -79,6 +79,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": _INTEGRATION,
                 "external-doc-url": "https://www.tencentcloud.com/document/product/266",
+                "logo": "/tencent-vod/logo.svg",
                 "tags": ["service"],
             }
         ],
