@@ -7,7 +7,7 @@ JOBS ?= 3
 FORMER_NAME := airflow-vod# what the distribution was called: a checkout that has it installed would show Airflow two providers
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test test-scale test-events test-ui bench flood chaos submissions simulate lint format lock clean
+.PHONY: help install demo test test-scale test-events test-ui bench flood chaos submissions simulate lint format lock dist clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -80,6 +80,11 @@ lock: ## Resolve the dependencies anew (needs uv).
 		--no-emit-package airflow-provider-tencent-vod --custom-compile-command "make lock" -o requirements.lock pyproject.toml
 	echo playwright | uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 		--constraint requirements.lock --custom-compile-command "make lock" -o requirements-ui.lock -
+
+dist: install ## Build source distribution and wheel in dist/, the same bytes from the same commit, and check them.
+	rm -rf dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --no-isolation
+	$(BIN)/twine check --strict dist/*
 
 clean: ## Remove what the targets made.
 	rm -rf $(VENV) .ruff_cache .mypy_cache .hypothesis build dist

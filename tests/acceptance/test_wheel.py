@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import sysconfig
-import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -101,27 +100,6 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installed(airflow_db: None, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """A fresh installation of it."""
     return Installation(tmp_path_factory.mktemp("installed"), wheel)
-
-
-def test_what_is_in_it(wheel: Path) -> None:
-    """The wheel holds every file of the package, the example DAGs and the licence, and nothing else."""
-    names = set(zipfile.ZipFile(wheel).namelist())
-    tracked = subprocess.run(
-        ["git", "ls-files", "airflow_vod", "dags"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    expected = {
-        name.replace("dags/", "airflow_vod/example_dags/", 1) if name.startswith("dags/") else name
-        for name in tracked.stdout.split()
-    }
-    assert expected <= names
-    for name in ("py.typed", "inbox/migrations/versions/0001_first.py", "example_dags/example_vod_concat.py"):
-        assert f"airflow_vod/{name}" in names
-    info = f"{DISTRIBUTION.replace('-', '_')}-{__version__}.dist-info"
-    rest = {name for name in names if not name.startswith("airflow_vod/")}
-    assert rest == {
-        f"{info}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")
-    }
-    assert not [name for name in names if "__pycache__" in name or name.startswith("tests")]
 
 
 def test_airflow_sees_it(installed: Installation) -> None:
