@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -24,6 +25,18 @@ def _made(path: Path) -> bool:
 
 
 _MADE = {".venv", "build", "dist", ".ruff_cache", ".mypy_cache", ".hypothesis", ".pytest_cache"}
+
+
+def build_wheel(folder: Path) -> Path:
+    """Build the wheel of this checkout.
+
+    :param folder: an empty one to build it in.
+    :return: the wheel.
+    """
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    [wheel] = folder.iterdir()
+    return wheel
 
 
 def unpack(archive: Path, folder: Path) -> Path:
