@@ -89,6 +89,7 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": [_modules("triggers", "base", "submit", "vod", "vod_event")],
         "extra-links": ["airflow_vod.links.vod.VodConsoleLink", "airflow_vod.links.vod.VodEventLink"],
         "queues": ["airflow_vod.queues.vod.VodMessageQueueProvider"],
+        "cli": ["airflow_vod.cli.definition.get_cli_commands"],
         "connection-types": [_CONNECTION_TYPE],
         "config": {"tencent_vod": {"description": "The inbox for events of Tencent Cloud VOD.", "options": _OPTIONS}},
     }
