@@ -25,7 +25,7 @@ def test_the_name_is_the_same_everywhere() -> None:
     told = {
         (name, page.name)
         for page in pages
-        for name in re.findall(r"pip install '?(airflow[\w.-]*)", page.read_text())
+        for name in re.findall(r"pip install.*?['\" ](airflow-(?:vod|provider)[\w-]*)", page.read_text())
         if name != PROJECT["name"]
     }
     assert told == set()
