@@ -4,12 +4,14 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 3
+FORMER_NAME := airflow-vod# what the distribution was called: a checkout that has it installed would show Airflow two providers
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test test-scale test-events test-ui bench flood chaos submissions simulate lint format lock clean
+.PHONY: help install demo check test test-scale test-events test-ui bench flood chaos submissions simulate lint format lock dist clean
 
+##@ First
 help: ## List the targets.
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { gsub(/[$$]+/, "$$", $$2); printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(VENV)/.installed ## Create the virtual environment from the lock file.
 
@@ -17,10 +19,12 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
 		test -x $(BIN)/python || uv venv --quiet --python $(PYTHON) $(VENV); \
 		uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock && \
+		uv pip uninstall --quiet --python $(BIN)/python $(FORMER_NAME) && \
 		uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .; \
 	else \
 		test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV); \
 		$(BIN)/pip install --quiet --require-hashes -r requirements.lock && \
+		{ ! $(BIN)/pip show --quiet $(FORMER_NAME) 2>/dev/null || $(BIN)/pip uninstall --quiet --yes $(FORMER_NAME); } && \
 		$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .; \
 	fi
 	@touch $@
@@ -28,9 +32,13 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 demo: install ## Watch a DAG in real Airflow splice videos in a local VOD API, wait, and use the result.
 	@$(BIN)/airflow-vod demo
 
+check: lint ## Linters, types and the tests of one part: PART=tests/unit/relay.
+	$(BIN)/pytest -q $(or $(PART),tests/unit/cli/test_output.py tests/unit/test_rooms.py)
+
 test: lint ## Linters, types and every test; JOBS=1 for one after the other.
 	$(BIN)/pytest -n $(JOBS) --dist loadfile
 
+##@ Larger tests and measurements
 test-scale: install ## 300 sensors in two triggerers, one of which is killed; SENSORS=600 for as many.
 	VOD_TEST_SENSORS=$(or $(SENSORS),300) $(BIN)/pytest -s tests/acceptance/test_scale.py
 
@@ -63,7 +71,8 @@ $(VENV)/.installed-ui: $(VENV)/.installed requirements-ui.lock
 	fi
 	@touch $@
 
-lint: install
+##@ While you write
+lint: install ## Linters and types.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -72,11 +81,17 @@ format: install ## Let ruff rewrite what it can.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+##@ Release
 lock: ## Resolve the dependencies anew (needs uv).
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --extra dev \
-		--no-emit-package airflow-vod --custom-compile-command "make lock" -o requirements.lock pyproject.toml
+		--no-emit-package airflow-provider-tencent-vod --custom-compile-command "make lock" -o requirements.lock pyproject.toml
 	echo playwright | uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 		--constraint requirements.lock --custom-compile-command "make lock" -o requirements-ui.lock -
+
+dist: install ## Build source distribution and wheel in dist/, the same bytes from the same commit, and check them.
+	rm -rf dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --no-isolation
+	$(BIN)/twine check --strict dist/*
 
 clean: ## Remove what the targets made.
 	rm -rf $(VENV) .ruff_cache .mypy_cache .hypothesis build dist

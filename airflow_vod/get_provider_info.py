@@ -72,13 +72,14 @@ def _modules(room: str, *names: str) -> dict[str, Any]:
 def get_provider_info() -> dict[str, Any]:
     """Describe the provider in the form of Airflow's ``provider_info.schema.json``."""
     return {
-        "package-name": "airflow-vod",
+        "package-name": "airflow-provider-tencent-vod",
         "name": "Tencent Cloud VOD",
         "description": "Start media tasks of Tencent Cloud VOD (Video on Demand) once, wait for them, and pass on their files.",
         "integrations": [
             {
                 "integration-name": _INTEGRATION,
                 "external-doc-url": "https://www.tencentcloud.com/document/product/266",
+                "logo": "/tencent-vod/logo.svg",
                 "tags": ["service"],
             }
         ],
@@ -88,6 +89,7 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": [_modules("triggers", "base", "submit", "vod", "vod_event")],
         "extra-links": ["airflow_vod.links.vod.VodConsoleLink", "airflow_vod.links.vod.VodEventLink"],
         "queues": ["airflow_vod.queues.vod.VodMessageQueueProvider"],
+        "cli": ["airflow_vod.cli.definition.get_cli_commands"],
         "connection-types": [_CONNECTION_TYPE],
         "config": {"tencent_vod": {"description": "The inbox for events of Tencent Cloud VOD.", "options": _OPTIONS}},
     }

@@ -22,13 +22,12 @@ _PAGE = 500  # events per query
 _HEADERS = ("QUEUE", "POSITION", "AGE", "SOURCE", "TYPE", "ABOUT", "OUTCOME", "READ BY")
 
 
-def add_events(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the subcommand to the command ``airflow-vod``.
+def fill_events(parser: argparse.ArgumentParser) -> None:
+    """Add what ``events`` takes.
 
-    :param commands: the subcommands so far.
+    :param parser: that of the command.
     """
-    events = commands.add_parser("events", help="list, export or replay the events in the inbox")
-    actions = events.add_subparsers(required=True, metavar="ACTION")
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="list events, newest first")
     listing.add_argument("--limit", type=positive, default=50, help="maximum number of events (default: %(default)s)")
     listing.add_argument("--json", action="store_true", help="print JSON")

@@ -12,11 +12,13 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from airflow_vod import __version__
 from airflow_vod.cli.arguments import base_url, plain, positive
-from airflow_vod.cli.events import add_events
+from airflow_vod.cli.events import fill_events
+from airflow_vod.emulator import arguments as emulator
 from airflow_vod.exceptions import VodError, printable
 
 
@@ -26,12 +28,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     :param argv: the arguments after ``airflow-vod``; None for those of the command line.
     :return: exit status: 0 for success.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
-    if words[:1] == ["emulator"]:
-        from airflow_vod.emulator.command import main as emulator
+    return run(_parser().parse_args(argv), "airflow-vod")
 
-        return emulator(words[1:])
-    arguments = _parser().parse_args(words)
+
+def run(arguments: argparse.Namespace, name: str) -> int:
+    """Run the subcommand that was asked for.
+
+    :param arguments: what a parser read that one of `COMMANDS` filled.
+    :param name: what people typed, for messages of errors.
+    :return: exit status: 0 for success.
+    """
     arguments.out = sys.stdout
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that does not know a letter is shown its code instead
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -39,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with contextlib.redirect_stdout(sys.stderr):
             return arguments.run(arguments)
     except VodError as error:
-        print(f"airflow-vod: {printable(str(error))}", file=sys.stderr)
+        print(f"{name}: {printable(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130  # as of whatever SIGINT ends
@@ -48,27 +54,48 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
+@dataclass(frozen=True)
+class Command:
+    """A subcommand, as any parser can take it.
+
+    :param name: what people type.
+    :param help: its line in the list of commands.
+    :param fill: adds its arguments, or subcommands of its own, to its parser, and sets `run`.
+    :param description: the text above its help; `help` where it has none.
+    :param formatter: how its help is set.
+    """
+
+    name: str
+    help: str
+    fill: Callable[[argparse.ArgumentParser], None]
+    description: str | None = None
+    formatter: type[argparse.HelpFormatter] = argparse.HelpFormatter
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="airflow-vod", description="Tools for Tencent Cloud VOD in Apache Airflow.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    commands.add_parser("emulator", help="run a local VOD API for tests (--help lists its options)", add_help=False)
-    demo = commands.add_parser("demo", help="run a DAG that waits for the vendor's sample event, all on this machine")
-    demo.set_defaults(run=_demo)
-    _add_relay(commands)
-    _add_doctor(commands)
-    add_events(commands)
+    for each in COMMANDS:
+        each.fill(
+            commands.add_parser(
+                each.name, help=each.help, description=each.description or each.help, formatter_class=each.formatter
+            )
+        )
     return parser
 
 
-def _add_relay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    relay = commands.add_parser(
-        "relay",
-        help="pull events into the inbox without waiting for any, or show the state of the relay",
-        description="Sensors and triggers relay events themselves while they wait; a standalone relay also empties the queue "
-        "in between. Any number may run: one pulls, the others stand by.",
-    )
-    actions = relay.add_subparsers(required=True, metavar="ACTION")
+def _fill_emulator(parser: argparse.ArgumentParser) -> None:
+    emulator.add_arguments(parser)
+    parser.set_defaults(run=_emulator)
+
+
+def _fill_demo(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_demo)
+
+
+def _fill_relay(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
     run = actions.add_parser("run", help="relay until interrupted")
     run.set_defaults(run=_relay_run)
     status = actions.add_parser("status", help="show who holds the lease, how far behind the queue is, and the waiters")
@@ -78,23 +105,18 @@ def _add_relay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         _add_connection(each)
 
 
-def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    doctor = commands.add_parser(
-        "doctor",
-        help="check whether events will arrive, which will not, and why",
-        description="Checks the connection, the inbox and the application's callback settings. Changes nothing without --fix.",
-    )
-    _add_connection(doctor)
-    doctor.add_argument(
+def _fill_doctor(parser: argparse.ArgumentParser) -> None:
+    _add_connection(parser)
+    parser.add_argument(
         "--mode",
         type=str.upper,
         choices=("PULL", "PUSH"),
         help="the intended delivery (default: PUSH if the connection has a secret for callbacks, else PULL)",
     )
-    doctor.add_argument("--base-url", type=base_url, help="external address of Airflow (default: [api] base_url)")
-    doctor.add_argument("--fix", action="store_true", help="set mode, URL and SignKey of the application")
-    doctor.add_argument("--json", action="store_true", help="print JSON")
-    doctor.set_defaults(run=_doctor)
+    parser.add_argument("--base-url", type=base_url, help="external address of Airflow (default: [api] base_url)")
+    parser.add_argument("--fix", action="store_true", help="set mode, URL and SignKey of the application")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=_doctor)
 
 
 def _add_connection(command: argparse.ArgumentParser) -> None:
@@ -102,6 +124,40 @@ def _add_connection(command: argparse.ArgumentParser) -> None:
         "--conn-id", type=plain, default="vod_default", help="Airflow connection (default: %(default)s)"
     )
     command.add_argument("--sub-app-id", type=positive, help="SubAppId of another application than the connection's")
+
+
+COMMANDS = (
+    Command(
+        "emulator",
+        "run a local VOD API for tests",
+        _fill_emulator,
+        description=emulator.DESCRIPTION,
+        formatter=emulator.FORMATTER,
+    ),
+    Command("demo", "run a DAG that waits for the vendor's sample event, all on this machine", _fill_demo),
+    Command(
+        "relay",
+        "pull events into the inbox without waiting for any, or show the state of the relay",
+        _fill_relay,
+        description="Sensors and triggers relay events themselves while they wait; a standalone relay also empties the queue "
+        "in between. Any number may run: one pulls, the others stand by.",
+    ),
+    Command(
+        "doctor",
+        "check whether events will arrive, which will not, and why",
+        _fill_doctor,
+        description="Checks the connection, the inbox and the application's callback settings. Changes nothing without --fix.",
+    ),
+    Command("events", "list, export or replay the events in the inbox", fill_events),
+)
+"""The subcommands, for ``airflow-vod`` and for Airflow's own command."""
+
+
+def _emulator(arguments: argparse.Namespace) -> int:
+    from airflow_vod.emulator.command import run as serve
+
+    with contextlib.redirect_stdout(arguments.out):  # everything it prints is its output
+        return serve(arguments)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
@@ -116,14 +172,14 @@ def _doctor(arguments: argparse.Namespace) -> int:
 def _demo(arguments: argparse.Namespace) -> int:
     from airflow_vod.cli.demo import main as demo
 
-    with contextlib.redirect_stdout(arguments.out):  # everything it prints is its output
+    with contextlib.redirect_stdout(arguments.out):  # as above
         return demo()
 
 
 def _relay_run(arguments: argparse.Namespace) -> int:
-    from airflow_vod.cli.relay_run import run
+    from airflow_vod.cli.relay_run import run as relay
 
-    return run(arguments.conn_id, arguments.sub_app_id)
+    return relay(arguments.conn_id, arguments.sub_app_id)
 
 
 def _relay_status(arguments: argparse.Namespace) -> int:

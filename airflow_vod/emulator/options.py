@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+SECRET_ID = "AKIDexample"  # noqa: S105 - an example, valid only for this emulator
+SECRET_KEY = "example-secret-key-of-the-emulator"  # noqa: S105 - also an example
 DOCUMENTED_RATES: Mapping[str, int] = MappingProxyType(
     {"DescribeEventsState": 20, "ManageTask": 20, "ModifyEventConfig": 20}
 )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from airflow_vod.emulator.api import VodApi
 from airflow_vod.emulator.clock import ManualClock, SystemClock
 from airflow_vod.emulator.content import concat_complete
-from airflow_vod.emulator.options import EmulatorOptions
+from airflow_vod.emulator.options import SECRET_ID, SECRET_KEY, EmulatorOptions
 from airflow_vod.emulator.tls import self_signed
 
 if TYPE_CHECKING:
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from airflow_vod.emulator.script import HeldAt
     from airflow_vod.emulator.serving import ServerThread
     from airflow_vod.emulator.starts import Starts
-
-SECRET_ID = "AKIDexample"  # noqa: S105 - an example, valid only for this emulator
-SECRET_KEY = "example-secret-key-of-the-emulator"  # noqa: S105 - also an example
 
 
 class Emulator:

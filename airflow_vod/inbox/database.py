@@ -123,7 +123,7 @@ class Database:
             extra, scheme = driver
             return InboxError(
                 f"The driver for the inbox ({self.url}) is missing: {error}. Install one with "
-                f"`pip install 'airflow-vod[{extra}]'`, and begin {OPTION} with {scheme}://."
+                f"`pip install 'airflow-provider-tencent-vod[{extra}]'`, and begin {OPTION} with {scheme}://."
             )
         return InboxError(
             f"The database of the inbox ({self.url}) cannot be used: {self._masked(str(error))}. "

@@ -44,8 +44,8 @@ def ensure_schema(database: Database) -> None:
             return
         if version is not None and not knows(version):
             raise InboxSchemaError(
-                f"The inbox {database.url} has schema version {version}; this airflow-vod knows versions up to "
-                f"{SCHEMA_VERSION}. Upgrade airflow-vod here to the version that runs elsewhere, or point "
+                f"The inbox {database.url} has schema version {version}; the provider that is installed here knows versions up "
+                f"to {SCHEMA_VERSION}. Upgrade airflow-provider-tencent-vod to the version that runs elsewhere, or point "
                 "[tencent_vod] inbox_sql_alchemy_conn to another database."
             )
         upgrade(connection)

@@ -22,6 +22,7 @@ class TencentVodPlugin(AirflowPlugin):
         {
             "name": "VOD events",
             "href": f"{base_path()}{URL_PREFIX}/events",
+            "icon": f"{base_path()}{URL_PREFIX}/logo.svg",
             "destination": "nav",
             "category": "browse",
             "url_route": "vod-events",

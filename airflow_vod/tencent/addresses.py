@@ -42,8 +42,9 @@ def _meanings(address: IPv4Address | IPv6Address) -> Iterator[IPv4Address | IPv6
         if address.ipv4_mapped:  # the outer form is never global
             yield address.ipv4_mapped
             return
-        if address.sixtofour:
+        if address.sixtofour:  # whether the outer form is global depends on the version of Python
             yield address.sixtofour
+            return
         if address in _NAT64:
             yield IPv4Address(int(address) & 0xFFFFFFFF)
             return

@@ -1,6 +1,7 @@
 """The HTTP endpoints of this package on Airflow's API server, mounted at ``/tencent-vod``.
 
     POST /callbacks/{conn_id}[/{token}]   from VOD, authenticated by a signature or the token
+    GET  /logo.svg                        the provider's logo, for Airflow's menu
     GET  /events, /static/{name}          the page "VOD events"
     GET  /api/events, /api/event          a page of events, one event
     GET  /api/export                      events as JSON lines
@@ -8,8 +9,8 @@
     GET  /api/history                     counts over time
     POST /api/replay                      from that page only
 
-Invariant: everything else is 404 or 405. Apart from callbacks, all routes require a login to Airflow with the permission to read
-connections; the replay requires the permission to edit them.
+Invariant: everything else is 404 or 405. Apart from callbacks and the logo, all routes require a login to Airflow with the
+permission to read connections; the replay requires the permission to edit them.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from airflow_vod.web.callbacks import callback_router
 from airflow_vod.web.connections import Connections, listed_connections
 from airflow_vod.web.headers import RedactedLogs, SafeHeaders
 from airflow_vod.web.intake import Intake
-from airflow_vod.web.page import page_router
+from airflow_vod.web.page import logo, page_router
 
 if TYPE_CHECKING:
     from airflow_vod.inbox import InboxStore
@@ -74,6 +75,7 @@ def create_app(
     )
     api = EventsApi(inbox)
     app.include_router(callback_router(connections, intake or Intake(inbox), clock, on_first_callback))
+    app.add_api_route("/logo.svg", logo, methods=["GET"])
     app.include_router(page_router(), dependencies=[Depends(require_read)])
     app.include_router(reading_router(api), dependencies=[Depends(require_read)])
     app.include_router(replaying_router(api), dependencies=[Depends(require_edit), Depends(require_same_origin)])

@@ -22,6 +22,11 @@ def page_router() -> APIRouter:
     return router
 
 
+def logo() -> FileResponse:
+    """Serve the logo, which Airflow's menu shows to whoever is logged in, also without the permission to see events."""
+    return FileResponse(_STATIC / "logo.svg", media_type="image/svg+xml", headers={"Cache-Control": "max-age=3600"})
+
+
 def page() -> FileResponse:
     """Serve the page."""
     return FileResponse(_STATIC / "events.html", media_type="text/html", headers={"Cache-Control": "no-cache"})

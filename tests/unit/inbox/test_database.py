@@ -65,9 +65,12 @@ def test_an_at_sign_that_is_none_of_a_password(tmp_path: Path) -> None:
         (f"oracle+oracledb://user:{QUOTED}@host/x", "SQLite, PostgreSQL or MySQL"),
         (f"nothing://user:{QUOTED}@host/x", "SQLite, PostgreSQL or MySQL"),
         (f"postgresql+nodriver://user:{QUOTED}@host/x", "driver"),
-        (f"mysql+mysqldb://user:{QUOTED}@host/x", "pip install 'airflow-vod[mysql]'`, and begin"),
+        (f"mysql+mysqldb://user:{QUOTED}@host/x", "pip install 'airflow-provider-tencent-vod[mysql]'`, and begin"),
         (f"mysql://user:{QUOTED}@host/x", "with mysql+pymysql://"),
-        (f"postgresql+pg8000://user:{QUOTED}@host/x", "pip install 'airflow-vod[postgres]'`, and begin"),
+        (
+            f"postgresql+pg8000://user:{QUOTED}@host/x",
+            "pip install 'airflow-provider-tencent-vod[postgres]'`, and begin",
+        ),
     ],
 )
 def test_database_that_cannot_be_used(url: str, remedy: str) -> None:

@@ -127,7 +127,9 @@ def test_newer_schema_is_refused(inbox_url: str) -> None:
 
     set_version("0999")
     try:
-        with pytest.raises(InboxSchemaError, match=rf"(?s)0999.*{SCHEMA_VERSION}.*Upgrade airflow-vod") as raised:
+        with pytest.raises(
+            InboxSchemaError, match=rf"(?s)0999.*{SCHEMA_VERSION}.*Upgrade airflow-provider-tencent-vod"
+        ) as raised:
             InboxStore.open(inbox_url)
     finally:
         set_version(SCHEMA_VERSION)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import httpx
 import pytest
@@ -17,6 +18,7 @@ from fastapi import FastAPI
 from sqlalchemy import event, update
 
 from airflow_vod.exceptions import InboxUnavailableError
+from airflow_vod.get_provider_info import get_provider_info
 from airflow_vod.inbox import InboxStore, Waiter
 from airflow_vod.inbox.tables import vod_waiter
 from airflow_vod.plugins import vod
@@ -395,6 +397,21 @@ async def test_without_login(app: FastAPI) -> None:
         ):
             assert (await http.get(f"/{path}")).status_code == 401
         assert (await http.post("/api/replay", json={}, headers=OURS)).status_code == 401
+
+
+async def test_the_logo_needs_no_login(app: FastAPI) -> None:
+    """Provider and menu name the logo where it is served, also to users who may not see the page, and it runs nothing."""
+    [integration] = get_provider_info()["integrations"]
+    [view] = vod.TencentVodPlugin.external_views
+    assert integration["logo"] == f"{vod.URL_PREFIX}/logo.svg"
+    assert view["icon"] == vod.base_path() + integration["logo"]
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://airflow") as http:
+        answer = await http.get(integration["logo"].removeprefix(vod.URL_PREFIX))
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
+    picture = ET.fromstring(answer.text)
+    assert picture.tag == "{http://www.w3.org/2000/svg}svg"
+    assert picture.get("viewBox") == "0 0 64 64"
+    assert {each.tag.rpartition("}")[2] for each in picture.iter()} == {"svg", "rect", "path"}
 
 
 def test_the_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
