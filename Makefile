@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 JOBS ?= 3
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test test-scale test-events test-ui bench flood chaos submissions simulate lint format lock clean
+.PHONY: help install demo test test-scale test-events test-ui docs bench flood chaos submissions simulate lint format lock clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -63,6 +63,9 @@ $(VENV)/.installed-ui: $(VENV)/.installed requirements-ui.lock
 	fi
 	@touch $@
 
+docs: install ## The documentation as a site in docs/_build; warnings are errors.
+	$(BIN)/python -m sphinx -E -W --keep-going -q -b html docs docs/_build
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -79,4 +82,4 @@ lock: ## Resolve the dependencies anew (needs uv).
 		--constraint requirements.lock --custom-compile-command "make lock" -o requirements-ui.lock -
 
 clean: ## Remove what the targets made.
-	rm -rf $(VENV) .ruff_cache .mypy_cache .hypothesis build dist
+	rm -rf $(VENV) docs/_build .ruff_cache .mypy_cache .hypothesis build dist
