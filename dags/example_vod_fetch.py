@@ -8,9 +8,9 @@ import pendulum
 from airflow.sdk import DAG, Param, task
 
 from airflow_vod.hooks.vod import VodHook
+from airflow_vod.operators.processing import VodConcatOperator
 from airflow_vod.operators.storage import VodToObjectStorageOperator
 from airflow_vod.operators.vod import VodFileUrlsOperator
-from airflow_vod.sensors.vod import VodTaskSensor
 
 with DAG(
     dag_id="example_vod_fetch",
@@ -25,30 +25,25 @@ with DAG(
     doc_md="""
 ### Splice, wait, keep a copy
 
-`splice` starts a task that joins the files of the parameter `file_ids`, and `wait` frees its worker slot until it has ended.
-`fetch` copies what was made to `destination` and checks its size and MD5. If the connection `vod_default` has a
-`playback_secret`, it signs each URL when it requests it, and no signed URL is stored anywhere. `urls` and `preview_url` show the
-other way, for somebody who is to have a link: signed URLs in XCom, which open for whoever can read them until they expire.
+`splice` starts a task that joins the files of the parameter `file_ids`, and waits for it in the triggerer. `fetch` copies
+what was made to `destination` and checks its size and MD5. If the connection `vod_default` has a `playback_secret`, it signs
+each URL when it requests it, and no signed URL is stored anywhere. `urls` and `preview_url` show the other way, for somebody
+who is to have a link: signed URLs in XCom, which open for whoever can read them until they expire.
 """,
     tags=["example", "tencent-vod"],
 ) as dag:
-
-    @task
-    def splice(params=None) -> str:
-        """Start the task. A retry would start another one: see the operators that submit exactly once."""
-        files = [{"FileId": file_id} for file_id in params["file_ids"]]
-        return VodHook().get_client().call("EditMedia", {"InputType": "File", "FileInfos": files})["TaskId"]
-
-    wait = VodTaskSensor(task_id="wait", vod_task_id=splice(), deferrable=True, timeout=6 * 60 * 60)
+    splice = VodConcatOperator(
+        task_id="splice", files="{{ params.file_ids }}", deferrable=True, retries=2, timeout=6 * 60 * 60
+    )
 
     fetch = VodToObjectStorageOperator(
         task_id="fetch",
-        result=wait.output,
+        result=splice.output,
         destination="{{ params.destination }}",
         allow_private_addresses="{{ params.allow_private_addresses }}",
     )
 
-    urls = VodFileUrlsOperator(task_id="urls", result=wait.output, file_types=["mp4"], sign_for=timedelta(hours=1))
+    urls = VodFileUrlsOperator(task_id="urls", result=splice.output, file_types=["mp4"], sign_for=timedelta(hours=1))
 
     @task
     def preview_url(files: list[dict]) -> str:

@@ -31,7 +31,9 @@ However many wait, one relay pulls the events.
 
     ids = vod_task_ids()
 
-    wait_for_all = VodTaskSensor(task_id="wait_for_all", vod_task_id=ids, deferrable=True, timeout=6 * 60 * 60)
+    wait_for_all = VodTaskSensor(
+        task_id="wait_for_all", vod_task_id=ids, deferrable=True, retries=2, timeout=6 * 60 * 60
+    )
 
     @task
     def count(results: list[dict]) -> int:
@@ -40,9 +42,9 @@ However many wait, one relay pulls the events.
 
     count(wait_for_all.output)
 
-    wait_for_each = VodTaskSensor.partial(task_id="wait_for_each", deferrable=True, timeout=6 * 60 * 60).expand(
-        vod_task_id=ids
-    )
+    wait_for_each = VodTaskSensor.partial(
+        task_id="wait_for_each", deferrable=True, retries=2, timeout=6 * 60 * 60
+    ).expand(vod_task_id=ids)
     VodFileUrlsOperator.partial(task_id="urls_of_each").expand(result=wait_for_each.output)
 
 

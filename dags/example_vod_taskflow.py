@@ -37,6 +37,7 @@ def example_vod_taskflow():
         event_type="NewFileUpload",
         match={"file_id": file_to_expect()},
         deferrable=True,
+        retries=2,
         timeout=6 * 60 * 60,
     )
     describe(upload.output)

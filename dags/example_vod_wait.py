@@ -26,6 +26,7 @@ parameter `vod_task_id`. `file_urls` pushes the URLs of the files that were made
         task_id="wait_for_concat",
         vod_task_id="{{ params.vod_task_id }}",
         deferrable=True,
+        retries=2,
         timeout=6 * 60 * 60,
     )
     file_urls = VodFileUrlsOperator(task_id="file_urls", result=wait_for_concat.output)

@@ -75,7 +75,7 @@ def test_fetch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protected: bool)
         assert done.state == "success"
         [copy], [signed] = done.xcom("fetch"), done.xcom("urls")
         content = ObjectStoragePath(copy).read_bytes()
-        [told] = done.xcom("wait")["files"]
+        [told] = done.xcom("splice")["files"]
         assert copy.startswith(folder)
         assert hashlib.md5(content).hexdigest() == told["metadata"]["md5"]
         assert get(signed) == (200, content)

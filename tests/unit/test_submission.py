@@ -179,7 +179,7 @@ def test_a_task_that_is_listed_without_its_session(
 
 def test_a_task_on_the_second_page(make: MakeStage) -> None:
     """A busy application has more tasks than one page of the list holds."""
-    stage = make()
+    stage = make(rate_limit=None)
     stage.faults("drop_response")
     client, session = stage.submitter._client, iter(range(999))
     original = client.call
