@@ -38,7 +38,7 @@ autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 100
 python_use_unqualified_type_names = True
 
-smartquotes = False  # `--fix` has two hyphens
+smartquotes_action = "D"  # quotes stay as they are typed
 
 html_theme = "furo"
 html_title = f"airflow_vod {release}"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 _PARAMETER = re.compile(r":param (\w+):")
+_FLAG = re.compile(r"(?<![\w`-])(--[a-z][a-z-]*)")
 _NOT_TAKEN = {
     "VodSubmitOperator": ("vod_task_id", "event_type", "start_from_trigger", "end_from_trigger"),
     "VodConcatSensor": ("event_type",),
@@ -73,9 +74,9 @@ class Commands(SphinxDirective):
         """Write them as Markdown, and let that be parsed."""
         lines: list[str] = []
         for parser in sorted(parsers(), key=lambda each: each.prog):
-            lines += [f"## `{parser.prog}`", "", parser.description or "", ""]
+            lines += [f"## `{parser.prog}`", "", _FLAG.sub(r"`\1`", parser.description or ""), ""]
             rows = [
-                f"| `{name.replace('|', chr(92) + '|')}` | {text.replace('|', chr(92) + '|')} |"
+                "| `{}` | {} |".format(*(each.replace("|", r"\|") for each in (name, _FLAG.sub(r"`\1`", text))))
                 for name, text in arguments_of(parser)
             ]
             lines += ["| argument | meaning |", "|---|---|", *rows, ""] if rows else []
@@ -84,13 +85,15 @@ class Commands(SphinxDirective):
 
 def complete_parameters(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Add the import and inherited parameters to the docstring of an operator or a sensor."""
-    if what != "class" or not name.startswith(("airflow_vod.operators.", "airflow_vod.sensors.")):
+    if what not in ("class", "exception") or not name.startswith(("airflow_vod.operators.", "airflow_vod.sensors.")):
         return
     lines[:0] = ["::", "", f"    from {obj.__module__} import {obj.__qualname__}", ""]
     if not hasattr(obj, "execute"):
         return
-    while lines and not lines[-1].strip():
+    while not lines[-1].strip():
         lines.pop()
+    if ":param" not in "".join(lines):
+        lines.append("")
     told = set(_PARAMETER.findall("\n".join(lines)))
     for base in obj.__mro__:
         told.update(_NOT_TAKEN.get(base.__name__, ()))

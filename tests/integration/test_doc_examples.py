@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 import yaml
 from airflow.sdk import DAG, Asset
+from airflow.sdk.definitions._internal.contextmanager import DagContext
 
 from airflow_vod.cli.main import main
 from airflow_vod.emulator import Emulator, EmulatorOptions
@@ -81,17 +82,20 @@ def test_each_is_run_or_says_why_not() -> None:
 def test_python(page: str, vod_here: Emulator, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """The Python of a page works, block after block; its DAGs succeed, its tests pass, its watchers fire."""
     named: dict[str, Any] = {"__name__": "example"}
+    known = set(DagContext.autoregistered_dags)
+    request.getfixturevalue("monkeypatch").setattr(DagContext, "current_autoregister_module_name", "example")
     dag_id = re.sub(r"\W", "_", page)
-    with DAG(dag_id, schedule=None, params={"vod_task_id": "Concat-1"}) as loose:
+    with DAG(dag_id, schedule=None, params={"vod_task_id": "Concat-1"}):
         for example in of_language("python")[page]:
             run_block(example, named, vod_here, tmp_path, request.getfixturevalue("monkeypatch"))
     tests = {name: value for name, value in named.items() if name.startswith("test_")}
-    dags = {name: value for name, value in named.items() if isinstance(value, DAG)}
-    for name, dag in [*dags.items(), *([("", loose)] if loose.tasks else [])]:
+    names = {id(value): name for name, value in named.items() if isinstance(value, DAG)}
+    dags = [dag for dag, _ in DagContext.autoregistered_dags - known if dag.tasks]
+    for dag in dags:
         for task in dag.tasks:
             if isinstance(task, VodToObjectStorageOperator):
                 task.allow_private_addresses = True  # the emulator is on this machine
-        if any(f"{name}.test(" in inspect.getsource(test) for test in tests.values()):
+        if any(f"{names.get(id(dag))}.test(" in inspect.getsource(test) for test in tests.values()):
             make_known(dag)
         elif not dag.timetable.asset_condition:
             assert run_whole(dag).state == "success", dag.dag_id
@@ -158,6 +162,8 @@ def run_command(words: list[str], vod: Emulator, monkeypatch: pytest.MonkeyPatch
     name, _, value = words[1].partition("=")
     if name == INBOX_OPTION:
         assert parse(value).get_backend_name() == "postgresql"
+    elif name.startswith("AIRFLOW__API__"):
+        monkeypatch.setenv(name, value)
     elif name.startswith("AIRFLOW_CONN_"):
         here = json.loads(vod.airflow_connection())
         connection = json.loads(value)
