@@ -7,7 +7,7 @@ JOBS ?= 3
 FORMER_NAME := airflow-vod# what the distribution was called: a checkout that has it installed would show Airflow two providers
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo check test test-scale test-events test-ui bench flood chaos submissions simulate lint format lock dist clean
+.PHONY: help install demo check test test-scale test-events test-ui docs bench flood chaos submissions simulate lint format lock dist clean
 
 ##@ First
 help: ## List the targets.
@@ -71,6 +71,9 @@ $(VENV)/.installed-ui: $(VENV)/.installed requirements-ui.lock
 	fi
 	@touch $@
 
+docs: install ## The documentation as a site in docs/_build; warnings are errors.
+	$(BIN)/python -m sphinx -E -W --keep-going -q -b html docs docs/_build
+
 ##@ While you write
 lint: install ## Linters and types.
 	$(BIN)/ruff check .
@@ -94,4 +97,4 @@ dist: install ## Build source distribution and wheel in dist/, the same bytes fr
 	$(BIN)/twine check --strict dist/*
 
 clean: ## Remove what the targets made.
-	rm -rf $(VENV) .ruff_cache .mypy_cache .hypothesis build dist
+	rm -rf $(VENV) docs/_build .ruff_cache .mypy_cache .hypothesis build dist

@@ -74,6 +74,12 @@ def run_whole(
     :param conf: of the run.
     :param errors: where callbacks of the DAG put what ends its tasks.
     """
+    make_known(dag)
+    return DagRun(dag.test(run_conf=conf), {} if errors is None else errors)
+
+
+def make_known(dag: DAG) -> None:
+    """Let Airflow know a DAG, as its DAG processor does."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
 
@@ -81,4 +87,3 @@ def run_whole(
     bag = DagBag()
     bag.bag_dag(dag)
     sync_bag_to_db(bag, "dags-folder", None)
-    return DagRun(dag.test(run_conf=conf), {} if errors is None else errors)

@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = ROOT / "docs"
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *(p for p in sorted(DOCS.rglob("*.md")) if "_build" not in p.parts),
+]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -34,9 +39,19 @@ def test_tests_and_modules_that_are_named_exist(page: Path) -> None:
 
 
 def test_every_page_is_reached_from_readme() -> None:
-    """README links to each page."""
-    text = (ROOT / "README.md").read_text()
-    assert [page.name for page in PAGES if page.parent.name == "docs" and f"](docs/{page.name})" not in text] == []
+    """README links to the index, and that to each page, in its text as in its tree."""
+    assert "](docs/index.md)" in (ROOT / "README.md").read_text()
+    text = (DOCS / "index.md").read_text()
+    names = [str(page.relative_to(DOCS).with_suffix("")) for page in PAGES if DOCS in page.parents]
+    assert [name for name in names if name != "index" and f"]({name}.md)" not in text] == []
+    assert [name for name in names if name != "index" and f"\n{name}\n" not in text] == []
+
+
+def test_readme_is_short_and_shows_a_dag_early() -> None:
+    """README has at most 130 lines, and a DAG begins by line 25."""
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert len(lines) <= 130
+    assert any(line.startswith("with DAG(") for line in lines[:25])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
