@@ -11,7 +11,7 @@ import pytest
 
 from airflow_vod.inbox import InboxStore
 from tests.airflow_fixtures import airflow_db, unsteady, vod, vod_options
-from tests.databases import KINDS, PostgreSQLServer, postgresql_server
+from tests.databases import KINDS, SERVERS, PostgreSQLServer, Server, server_of
 
 __all__ = ["airflow_db", "unsteady", "vod", "vod_options"]
 
@@ -25,8 +25,33 @@ hypothesis.settings.load_profile("untimed")
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgreSQLServer]:
     """A PostgreSQL server for this session."""
-    with postgresql_server() as server:
+    with server_of("postgresql") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[Server]:
+    """A MariaDB server for this session."""
+    with server_of("mariadb") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def new_inbox(request: pytest.FixtureRequest, sqlite_inbox: Path) -> Callable[[str, Path], str]:
+    """Make, in a database of a kind, the empty tables of an inbox that nobody else uses; a file is made where one is said to be."""
+
+    def make(kind: str, file: Path) -> str:
+        if kind == "sqlite":
+            return f"sqlite:///{shutil.copy(sqlite_inbox, file)}"
+        return request.getfixturevalue(kind).inbox()
+
+    return make
+
+
+@pytest.fixture(params=SERVERS)
+def server(request: pytest.FixtureRequest) -> Server:
+    """A database server; a test that uses it runs once on each kind."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(params=KINDS)
@@ -40,7 +65,7 @@ def empty_url(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> 
     """SQLAlchemy URL of a database that is new and empty."""
     if database == "sqlite":
         return f"sqlite:///{tmp_path / 'inbox.db'}"
-    return request.getfixturevalue("postgresql").empty()
+    return request.getfixturevalue(database).empty()
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +82,7 @@ def inbox_url(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> 
     if database == "sqlite":
         yield f"sqlite:///{shutil.copy(request.getfixturevalue('sqlite_inbox'), tmp_path / 'inbox.db')}"
         return
-    server: PostgreSQLServer = request.getfixturevalue("postgresql")
+    server: Server = request.getfixturevalue(database)
     url = server.inbox()
     yield url
     server.give_back(url)
