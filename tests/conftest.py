@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -38,7 +39,7 @@ def mariadb() -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def new_inbox(request: pytest.FixtureRequest, sqlite_inbox: Path) -> Callable[[str, Path], str]:
-    """Make, in a database of a kind, the empty tables of an inbox that nobody else uses; a file is made where one is said to be."""
+    """Make the empty tables of an inbox that nobody else uses in a database of a kind; SQLite's is to be in that file."""
 
     def make(kind: str, file: Path) -> str:
         if kind == "sqlite":
@@ -61,11 +62,18 @@ def database(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def empty_url(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """SQLAlchemy URL of a database that is new and empty."""
+def new_database(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+    """Make databases that are new and empty; returns the SQLAlchemy URL."""
     if database == "sqlite":
-        return f"sqlite:///{tmp_path / 'inbox.db'}"
-    return request.getfixturevalue(database).empty()
+        numbers = itertools.count()
+        return lambda: f"sqlite:///{tmp_path / f'empty{next(numbers)}.db'}"
+    return request.getfixturevalue(database).empty
+
+
+@pytest.fixture
+def empty_url(new_database: Callable[[], str]) -> str:
+    """SQLAlchemy URL of a database that is new and empty."""
+    return new_database()
 
 
 @pytest.fixture(scope="session")
