@@ -361,7 +361,7 @@ def test_deadlock_is_unavailable(server: Server) -> None:
 
     def cross() -> None:
         with ThreadPoolExecutor(1) as pool, other.begin() as theirs, store._database.write() as ours:
-            if theirs.dialect.name == "postgresql":  # this side does not look for deadlocks; MariaDB rolls back the lesser one
+            if theirs.dialect.name == "postgresql":  # so that this side does not look for deadlocks
                 theirs.execute(text("SET deadlock_timeout = '60s'"))
                 ours.execute(text("SET LOCAL deadlock_timeout = '50ms'"))
             theirs.execute(text("UPDATE vod_queue SET position = position WHERE name = 'b'"))
@@ -370,7 +370,7 @@ def test_deadlock_is_unavailable(server: Server) -> None:
             time.sleep(0.1)
             store._lock_queue(ours, "b")
 
-    with pytest.raises(InboxUnavailableError, match="deadlock"):
+    with pytest.raises(InboxUnavailableError, match="(?i)deadlock"):
         cross()
     other.dispose()
     store.close()
@@ -410,32 +410,40 @@ def _fill(inbox: InboxStore) -> None:
 
 def _analyze(inbox: InboxStore) -> None:
     with inbox._database.engine.begin() as connection:
-        connection.execute(text("ANALYZE"))
+        connection.execute(text("ANALYZE TABLE vod_event" if connection.dialect.name == "mysql" else "ANALYZE"))
 
 
 @contextmanager
 def _plans(engine: Engine) -> Iterator[list[str]]:
     """Collect the plan of each statement that reads or changes events."""
     plans: list[str] = []
-    explain = {"sqlite": "EXPLAIN QUERY PLAN ", "postgresql": "EXPLAIN "}[engine.dialect.name]
+    explain = "EXPLAIN QUERY PLAN " if engine.dialect.name == "sqlite" else "EXPLAIN "
 
     def note(connection: Connection, cursor: Any, statement: str, values: Any, *_: Any) -> None:
         if "vod_event" in statement and not statement.startswith("INSERT"):
             own = cursor.connection.cursor()
             own.execute(explain + statement, values)
-            plans.append("\n".join(str(row[-1]) for row in own.fetchall()))
+            columns, rows = [each[0] for each in own.description], own.fetchall()
+            plans.append("\n".join(_in_words(dict(zip(columns, row, strict=True))) for row in rows))
 
     event.listen(engine, "before_cursor_execute", note)
     yield plans
     event.remove(engine, "before_cursor_execute", note)
 
 
+def _in_words(row: dict[str, Any]) -> str:
+    """Describe one row of a plan: SQLite and PostgreSQL do it in the last column, MariaDB in several."""
+    if "select_type" not in row:
+        return str(list(row.values())[-1])
+    return " ".join(f"{name}={row[name]}" for name in ("table", "type", "key", "key_len", "ref", "rows", "Extra"))
+
+
 @pytest.mark.parametrize("statistics", ["none", "of another queue", "good"])
 def test_every_lookup_goes_by_an_index(open_inbox: OpenInbox, database: str, statistics: str) -> None:
     """No question reads the whole table, nor a whole queue, also before the database has statistics of that queue.
 
-    PostgreSQL makes them by itself within a minute or two, if the queue is not small beside others. Until then lists
-    for people may take longer, and there is nothing to prune.
+    PostgreSQL and MariaDB make them by themselves within a minute or two, if the queue is not small beside others. Until then
+    lists for people may take longer, and there is nothing to prune.
     """
     clock = Clock(1_800_000_000.0 + ROWS + 1)
     inbox = open_inbox(clock=clock)
@@ -469,15 +477,19 @@ def test_every_lookup_goes_by_an_index(open_inbox: OpenInbox, database: str, sta
         with _plans(inbox._database.engine) as plans:
             assert ask(), name
         assert plans, name
-        if name.startswith(("list", "prune")) and database == "postgresql" and statistics != "good":
+        if name.startswith(("list", "prune")) and database != "sqlite" and statistics != "good":
             continue
         for plan in plans:
             assert not _reads_too_much(plan), f"{name}\n{plan}"
 
 
-_WHOLE_TABLE = re.compile(r"Seq Scan on vod_event|^SCAN vod_event(?!.* INDEX)", re.MULTILINE)
+_WHOLE_TABLE = re.compile(
+    r"Seq Scan on vod_event|^SCAN vod_event(?!.* INDEX)|^table=vod_event type=(ALL|index) .* rows=\d{4,}", re.MULTILINE
+)
 _WHOLE_QUEUE = re.compile(
-    r"(pk|uq)_vod_event.*\n *Index Cond: \(\(queue\)::text = '[^']*'::text\)$|INDEX \S+ \(queue=\?\)", re.MULTILINE
+    r"(pk|uq)_vod_event.*\n *Index Cond: \(\(queue\)::text = '[^']*'::text\)$|INDEX \S+ \(queue=\?\)"
+    r"|^table=vod_event type=ref .* rows=\d{4,}|^table=vod_event .* rows=\d{4,} .*filesort",
+    re.MULTILINE,
 )
 
 

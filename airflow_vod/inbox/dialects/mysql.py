@@ -21,6 +21,7 @@ from airflow_vod.inbox.dialects.base import LOCK_TIMEOUT, Dialect
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
     from sqlalchemy.sql import Executable
+    from sqlalchemy.sql.elements import ColumnElement
     from sqlalchemy.sql.schema import Table
 
 IDLE_TIMEOUT = 20  # seconds after which MariaDB ends a transaction whose client has fallen silent
@@ -99,6 +100,10 @@ class MySQL(Dialect):
         statement = mysql.insert(table)
         names = list(update) or [next(iter(table.primary_key.columns)).name]
         return statement.on_duplicate_key_update({name: statement.inserted[name] for name in names})
+
+    def hide_from_index(self, column: ColumnElement[str]) -> ColumnElement[str]:
+        """Make an expression of it: otherwise the index on the column would be chosen, and a whole queue be sorted."""
+        return func.concat(column, "")
 
     @contextlib.contextmanager
     def schema_lock(self, connection: Connection) -> Iterator[None]:
