@@ -488,7 +488,7 @@ _WHOLE_TABLE = re.compile(
 )
 _WHOLE_QUEUE = re.compile(
     r"(pk|uq)_vod_event.*\n *Index Cond: \(\(queue\)::text = '[^']*'::text\)$|INDEX \S+ \(queue=\?\)"
-    r"|^table=vod_event type=ref .* rows=\d{4,}|^table=vod_event .* rows=\d{4,} .*filesort",
+    r"|^table=vod_event type=ref key=(PRIMARY|uq_\w+) .* rows=\d{4,}|^table=vod_event .* rows=\d{4,} .*filesort",
     re.MULTILINE,
 )
 

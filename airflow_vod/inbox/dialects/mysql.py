@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sqlalchemy import event, func, literal_column
+from sqlalchemy import UniqueConstraint, event, func, literal_column
 from sqlalchemy.dialects import mysql
 from sqlalchemy.sql import select
 
@@ -19,6 +19,7 @@ from airflow_vod.inbox.columns import Seconds
 from airflow_vod.inbox.dialects.base import LOCK_TIMEOUT, Dialect
 
 if TYPE_CHECKING:
+    from sqlalchemy import Select
     from sqlalchemy.engine import Connection, Engine
     from sqlalchemy.sql import Executable
     from sqlalchemy.sql.elements import ColumnElement
@@ -101,6 +102,10 @@ class MySQL(Dialect):
         names = list(update) or [next(iter(table.primary_key.columns)).name]
         return statement.on_duplicate_key_update({name: statement.inserted[name] for name in names})
 
+    def select_each(self, columns: Sequence[Any], of: Any, name: str, *conditions: Any) -> Select[Any]:
+        """Name the index: with statistics that know nothing of a queue, all of it would be read through the primary key."""
+        return super().select_each(columns, of, name, *conditions).with_hint(of.table, f"FORCE INDEX ({_index_on(of)})", "*")
+
     def hide_from_index(self, column: ColumnElement[str]) -> ColumnElement[str]:
         """Make an expression of it: otherwise the index on the column would be chosen, and a whole queue be sorted."""
         return func.concat(column, "")
@@ -123,6 +128,12 @@ class MySQL(Dialect):
         """Read the error number."""
         code = error.args[0] if error.args else None
         return code in self.transient_codes
+
+
+def _index_on(column: Any) -> str:
+    """:return: the name of the index, or unique constraint, that begins with a column."""
+    constraints = (each for each in column.table.constraints if isinstance(each, UniqueConstraint))
+    return next(str(each.name) for each in (*column.table.indexes, *constraints) if next(iter(each.columns)) is column)
 
 
 def _set_up(connection: Any, _: Any) -> None:
