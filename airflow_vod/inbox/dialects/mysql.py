@@ -104,7 +104,11 @@ class MySQL(Dialect):
 
     def select_each(self, columns: Sequence[Any], of: Any, name: str, *conditions: Any) -> Select[Any]:
         """Name the index: with statistics that know nothing of a queue, all of it would be read through the primary key."""
-        return super().select_each(columns, of, name, *conditions).with_hint(of.table, f"FORCE INDEX ({_index_on(of)})", "*")
+        return (
+            super()
+            .select_each(columns, of, name, *conditions)
+            .with_hint(of.table, f"FORCE INDEX ({_index_on(of)})", "*")
+        )
 
     def hide_from_index(self, column: ColumnElement[str]) -> ColumnElement[str]:
         """Make an expression of it: otherwise the index on the column would be chosen, and a whole queue be sorted."""
