@@ -42,7 +42,7 @@ def _described(url: str) -> dict[str, Any]:
                     **index,
                     "dialect_options": {key: str(value) for key, value in index.get("dialect_options", {}).items()},
                 }
-                for index in look.get_indexes(name)
+                for index in sorted(look.get_indexes(name), key=lambda each: str(each["name"]))
             ],
         }
         for name in metadata.tables
