@@ -18,7 +18,7 @@ from airflow_vod.inbox import InboxStore
 from airflow_vod.relay import leadership
 from airflow_vod.relay import pipeline as pipeline_module
 from airflow_vod.relay import steps as relay_module
-from airflow_vod.relay.pipeline import EMPTY_INTERVAL
+from airflow_vod.relay.pace import EMPTY_INTERVAL
 from airflow_vod.relay.steps import LEASE_TTL
 from airflow_vod.tencent import client as client_module
 from airflow_vod.tencent import pacing
@@ -61,7 +61,7 @@ def test_depth_grows_with_the_backlog_and_shrinks_to_one_long_poll(vod_emulator:
         deepest = max(deepest, len(running.pipeline._pulls))
         time.sleep(0.001)
     assert deepest >= 8
-    until(lambda: vod_emulator.queue(SUB_APP_ID).waiting == 1 and running.pipeline._depth == 1, 30)
+    until(lambda: vod_emulator.queue(SUB_APP_ID).waiting == 1 and running.pipeline._pace.depth == 1, 30)
     before = vod_emulator.calls.count("PullEvents")
     most = 0
     end = time.monotonic() + 3 * HOLD
