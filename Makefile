@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 JOBS ?= 3
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test test-scale test-events test-ui bench flood chaos submissions simulate lint format lock clean
+.PHONY: help install demo test test-scale test-events test-mysql test-ui bench flood chaos submissions simulate lint format lock clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -51,6 +51,10 @@ chaos: install ## 20,000 events while everything fails now and then; SEED=… an
 
 test-events: install ## 50,000 pairs of generated events: two that can be read differently never share a key; PAIRS=… for others.
 	VOD_TEST_EVENT_PAIRS=$(or $(PAIRS),50000) $(BIN)/pytest -n $(JOBS) tests/unit/events/test_identity.py
+
+test-mysql: install ## What holds on any database, on a MariaDB server of the tests' own (Debian: mariadb-server-core, mariadb-client-core).
+	VOD_TEST_DATABASES=mariadb $(BIN)/pytest -n $(JOBS) --dist loadfile -k mariadb \
+		tests/unit/inbox tests/unit/relay tests/unit/waiting tests/integration
 
 test-ui: $(VENV)/.installed-ui ## The page "VOD events" in a real browser (Debian's chromium, or $$CHROMIUM).
 	$(BIN)/pytest tests/ui

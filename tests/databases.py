@@ -155,13 +155,16 @@ class MariaDBServer(Server):
             f"--socket={self._socket}",
             f"--pid-file={home / 'server.pid'}",
             "--skip-networking",
+            "--innodb-use-native-aio=OFF",  # of which a machine has only so much
             # The server outlives every test, so what it has written need not survive a loss of power.
             "--innodb-flush-log-at-trx-commit=2",
             "--innodb-buffer-pool-size=64M",
             "--innodb-log-file-size=16M",
         ]
-        made = [_program("mariadb-install-db"), "--no-defaults", *data, "--auth-root-authentication-method=normal"]
-        subprocess.run([*made, "--skip-test-db", "--skip-name-resolve"], check=True, capture_output=True)
+        make = [_program("mariadb-install-db"), "--no-defaults", *data, "--auth-root-authentication-method=normal"]
+        made = subprocess.run([*make, "--skip-test-db", "--skip-name-resolve"], capture_output=True, text=True)
+        if made.returncode:
+            raise RuntimeError(f"MariaDB makes no data directory: {(made.stdout + made.stderr)[-2000:]}")
         self._start()
 
     def _start(self) -> None:
@@ -235,7 +238,9 @@ def _program(name: str) -> str:
     """Find a program of MariaDB's server, which may be where only root looks for it."""
     found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     if found is None:
-        raise RuntimeError(f"There is no {name} here; install MariaDB's server: apt-get install mariadb-server.")
+        raise RuntimeError(
+            f"There is no {name} here; install MariaDB's server: apt-get install mariadb-server-core mariadb-client-core."
+        )
     return found
 
 
