@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,9 +12,12 @@ import pytest
 
 from airflow_vod.inbox import InboxStore
 from tests.airflow_fixtures import airflow_db, unsteady, vod, vod_options
-from tests.databases import KINDS, PostgreSQLServer, postgresql_server
+from tests.databases import KINDS, SERVERS, PostgreSQLServer, Server, server_of
 
 __all__ = ["airflow_db", "unsteady", "vod", "vod_options"]
+
+# They exist where MariaDB is asked for, and nowhere else: nothing is skipped.
+collect_ignore = [] if "mariadb" in KINDS else ["integration/test_mariadb.py"]
 
 # How long an example takes says more about the machine than about the code.
 hypothesis.settings.register_profile(
@@ -25,8 +29,33 @@ hypothesis.settings.load_profile("untimed")
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgreSQLServer]:
     """A PostgreSQL server for this session."""
-    with postgresql_server() as server:
+    with server_of("postgresql") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[Server]:
+    """A MariaDB server for this session."""
+    with server_of("mariadb") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def new_inbox(request: pytest.FixtureRequest, sqlite_inbox: Path) -> Callable[[str, Path], str]:
+    """Make the empty tables of an inbox that nobody else uses in a database of a kind; SQLite's is to be in that file."""
+
+    def make(kind: str, file: Path) -> str:
+        if kind == "sqlite":
+            return f"sqlite:///{shutil.copy(sqlite_inbox, file)}"
+        return request.getfixturevalue(kind).inbox()
+
+    return make
+
+
+@pytest.fixture(params=SERVERS)
+def server(request: pytest.FixtureRequest) -> Server:
+    """A database server; a test that uses it runs once on each kind."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(params=KINDS)
@@ -36,11 +65,18 @@ def database(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def empty_url(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """SQLAlchemy URL of a database that is new and empty."""
+def new_database(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+    """Make databases that are new and empty; returns the SQLAlchemy URL."""
     if database == "sqlite":
-        return f"sqlite:///{tmp_path / 'inbox.db'}"
-    return request.getfixturevalue("postgresql").empty()
+        numbers = itertools.count()
+        return lambda: f"sqlite:///{tmp_path / f'empty{next(numbers)}.db'}"
+    return request.getfixturevalue(database).empty
+
+
+@pytest.fixture
+def empty_url(new_database: Callable[[], str]) -> str:
+    """SQLAlchemy URL of a database that is new and empty."""
+    return new_database()
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +93,7 @@ def inbox_url(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> 
     if database == "sqlite":
         yield f"sqlite:///{shutil.copy(request.getfixturevalue('sqlite_inbox'), tmp_path / 'inbox.db')}"
         return
-    server: PostgreSQLServer = request.getfixturevalue("postgresql")
+    server: Server = request.getfixturevalue(database)
     url = server.inbox()
     yield url
     server.give_back(url)

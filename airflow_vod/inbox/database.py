@@ -16,9 +16,9 @@ from sqlalchemy import exc as sql
 from sqlalchemy.engine import URL, Connection, make_url
 
 from airflow_vod.exceptions import InboxError, InboxUnavailableError
+from airflow_vod.inbox.columns import Seconds
 from airflow_vod.inbox.dialects import Dialect, dialect_of
 from airflow_vod.inbox.forks import survive_fork
-from airflow_vod.inbox.tables import Seconds
 
 if TYPE_CHECKING:
     from sqlalchemy.sql.elements import ColumnElement

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, bindparam, case, func, or_, select, update
 
+from airflow_vod.inbox.columns import Seconds
 from airflow_vod.inbox.records import Lease
-from airflow_vod.inbox.tables import Seconds, vod_lease
+from airflow_vod.inbox.tables import vod_lease
 from airflow_vod.inbox.values import checked_id, small_json
 
 if TYPE_CHECKING:

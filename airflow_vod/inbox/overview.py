@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, case, func, or_, select, union
 
+from airflow_vod.inbox.columns import Seconds
 from airflow_vod.inbox.records import Slice
-from airflow_vod.inbox.tables import Seconds, vod_event, vod_lease, vod_queue, vod_waiter
+from airflow_vod.inbox.tables import vod_event, vod_lease, vod_queue, vod_waiter
 
 if TYPE_CHECKING:
     from airflow_vod.inbox.database import Database

@@ -23,6 +23,7 @@ from airflow_vod import metrics
 from airflow_vod.events.parse import UnparsedEvent
 from airflow_vod.exceptions import InboxError, InboxUnavailableError
 from airflow_vod.inbox.arrivals import Arrivals
+from airflow_vod.inbox.columns import ID_LENGTH
 from airflow_vod.inbox.cursors import Cursors
 from airflow_vod.inbox.database import Database
 from airflow_vod.inbox.leases import Leases
@@ -33,7 +34,7 @@ from airflow_vod.inbox.reader import InboxReader
 from airflow_vod.inbox.records import SOURCES, Counts, Received, Source
 from airflow_vod.inbox.schema import ensure_schema
 from airflow_vod.inbox.submissions import Submissions
-from airflow_vod.inbox.tables import ID_LENGTH, vod_event, vod_queue
+from airflow_vod.inbox.tables import vod_event, vod_queue
 from airflow_vod.inbox.values import checked_id, chunks, row_of, storable
 from airflow_vod.inbox.waiters import Waiters
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, case, delete, select, update
 
-from airflow_vod.inbox.tables import ID_LENGTH, vod_submission
+from airflow_vod.inbox.columns import ID_LENGTH
+from airflow_vod.inbox.tables import vod_submission
 from airflow_vod.inbox.values import checked_id, small_json, storable
 
 if TYPE_CHECKING:

@@ -11,24 +11,18 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    Float,
     Index,
     MetaData,
     PrimaryKeyConstraint,
-    String,
     Table,
-    Text,
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects import mysql
+
+from airflow_vod.inbox.columns import KEY_LENGTH, WORD_LENGTH, ExactString, IdText, LongText, Seconds
 
 SCHEMA_VERSION = "0004"  # the newest Alembic revision; a store opens only tables of exactly this version
 VERSION_TABLE = "vod_inbox_version"
-
-ID_LENGTH = 255
-KEY_LENGTH = 64
-WORD_LENGTH = 64  # of a status
 
 metadata = MetaData(
     naming_convention={
@@ -37,13 +31,6 @@ metadata = MetaData(
         "ck": "ck_%(table_name)s_%(constraint_name)s",
     }
 )
-
-# MySQL compares text without regard to case unless told otherwise; ids of VOD are case-sensitive.
-_mysql_id = mysql.VARCHAR(ID_LENGTH, charset="utf8mb4", collation="utf8mb4_bin")
-_mysql_text = mysql.MEDIUMTEXT(charset="utf8mb4", collation="utf8mb4_bin")
-IdText = String(ID_LENGTH).with_variant(_mysql_id, "mysql").with_variant(_mysql_id, "mariadb")
-LongText = Text().with_variant(_mysql_text, "mysql").with_variant(_mysql_text, "mariadb")
-Seconds = Float(53)  # Unix time in double precision (`Double` exists only since SQLAlchemy 2)
 
 # One row per queue. Its lock serializes the writers of a queue, which makes positions visible in order.
 vod_queue = Table(
@@ -59,14 +46,14 @@ vod_event = Table(
     metadata,
     Column("queue", IdText, nullable=False),
     Column("position", BigInteger, nullable=False, autoincrement=False),
-    Column("key", String(KEY_LENGTH), nullable=False),
+    Column("key", ExactString(KEY_LENGTH), nullable=False),
     Column("event_type", IdText, nullable=True),
     Column("vod_task_id", IdText, nullable=True),
     Column("file_id", IdText, nullable=True),
-    Column("status", String(WORD_LENGTH), nullable=True),
+    Column("status", ExactString(WORD_LENGTH), nullable=True),
     Column("finished", Boolean(create_constraint=False), nullable=False),
-    Column("outcome", String(16), nullable=True),
-    Column("source", String(16), nullable=False),
+    Column("outcome", ExactString(16), nullable=True),
+    Column("source", ExactString(16), nullable=False),
     Column("body", LongText, nullable=False),
     Column("error", LongText, nullable=True),
     Column("received_at", Seconds, nullable=False),
@@ -140,7 +127,7 @@ vod_submission = Table(
     "vod_submission",
     metadata,
     Column("queue", IdText, nullable=False),
-    Column("key", String(KEY_LENGTH), nullable=False),
+    Column("key", ExactString(KEY_LENGTH), nullable=False),
     Column("generation", BigInteger, nullable=False, autoincrement=False),
     Column("session_id", IdText, nullable=False),
     Column("action", IdText, nullable=False),
@@ -149,7 +136,7 @@ vod_submission = Table(
     Column("owner", IdText, nullable=False),
     Column("life", BigInteger, nullable=False),
     Column("attempt", BigInteger, nullable=False),
-    Column("state", String(16), nullable=False),
+    Column("state", ExactString(16), nullable=False),
     Column("message", LongText, nullable=True),
     Column("vod_task_id", IdText, nullable=True),
     Column("other_task_ids", LongText, nullable=False),

@@ -15,7 +15,7 @@ from typing import Any, TypeGuard, TypeVar
 from airflow_vod.events.parse import UnparsedEvent, VodEvent
 from airflow_vod.events.results import outcome_of
 from airflow_vod.exceptions import InboxError, ResultError
-from airflow_vod.inbox.tables import ID_LENGTH, WORD_LENGTH
+from airflow_vod.inbox.columns import ID_LENGTH, WORD_LENGTH
 
 MAX_BODY = 4 * 1024 * 1024  # characters, a quarter of what MEDIUMTEXT holds; VOD's events have a few thousand
 MAX_TEXT = 2000  # characters of a text for people

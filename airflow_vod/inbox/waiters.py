@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, delete, func, or_, select, update
 
+from airflow_vod.inbox.columns import ID_LENGTH
 from airflow_vod.inbox.records import Waiter
-from airflow_vod.inbox.tables import ID_LENGTH, vod_event, vod_waiter
+from airflow_vod.inbox.tables import vod_event, vod_waiter
 from airflow_vod.inbox.values import MAX_TEXT, checked_id, chunks, is_id, storable, words
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -31,7 +30,7 @@ from airflow_vod.tencent.settings import VodSettings
 from airflow_vod.waiting.waiter import TaskWaiter
 from airflow_vod.waiting.watch import Watch
 from tests import tempo
-from tests.databases import KINDS, PostgreSQLServer
+from tests.databases import KINDS
 
 PROGRAM = Path(__file__).with_name("crashing_relay.py")
 WAVE = 5  # events
@@ -195,7 +194,7 @@ class _Waiting(threading.Thread):
 
 @pytest.fixture(scope="module")
 def cases(
-    postgresql: PostgreSQLServer, sqlite_inbox: Path, tmp_path_factory: pytest.TempPathFactory
+    new_inbox: Callable[[str, Path], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[tuple[str, str], Future[Outcome]]]:
     """All cases, under way."""
     folder = tmp_path_factory.mktemp("crashes")
@@ -206,8 +205,7 @@ def cases(
             for step in INSIDE + OUTSIDE:
                 for kind in KINDS:
                     number = len(outcomes) + 1
-                    copy = folder / f"{number}.db"
-                    url = postgresql.inbox() if kind == "postgresql" else f"sqlite:///{shutil.copy(sqlite_inbox, copy)}"
+                    url = new_inbox(kind, folder / f"{number}.db")
                     case = Case(emulator, 1500000000 + number, url, step)
                     outcomes[step, kind] = pool.submit(_run_alone if "under way" in step else Case.run, case)
             yield outcomes

@@ -5,14 +5,12 @@ The cases run beside each other, because most of their time is spent waiting.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.databases import PostgreSQLServer
 from tests.submissions.cases import TROUBLES, Case, Outcome, all_cases, run, some_cases
 from tests.submissions.player import STEPS
 
@@ -22,17 +20,14 @@ CASES = list(dict.fromkeys(some_cases()))
 
 @pytest.fixture(scope="module")
 def outcomes(
-    tmp_path_factory: pytest.TempPathFactory, postgresql: PostgreSQLServer, sqlite_inbox: Path
+    tmp_path_factory: pytest.TempPathFactory, new_inbox: Callable[[str, Path], str]
 ) -> Iterator[dict[Case, Future[Outcome]]]:
     """All cases, under way."""
     folder = tmp_path_factory.mktemp("submissions")
     with ThreadPoolExecutor(BESIDE) as pool:
         under_way = {}
         for number, case in enumerate(CASES):
-            copy = folder / f"{number}.db"
-            kind = case.database
-            url = postgresql.inbox() if kind == "postgresql" else f"sqlite:///{shutil.copy(sqlite_inbox, copy)}"
-            under_way[case] = pool.submit(run, case, url)
+            under_way[case] = pool.submit(run, case, new_inbox(case.database, folder / f"{number}.db"))
         yield under_way
         for future in under_way.values():
             future.cancel()

@@ -92,7 +92,7 @@ def some_cases() -> Iterator[Case]:
     """Make enough cases to have every step in each mode, and every trouble on each database."""
     troubles, kinds, modes = list(TROUBLES), list(KINDS), list(MODES)
     for number, (step, mode) in enumerate(product(STEPS, MODES)):
-        yield Case(step, troubles[number % len(troubles)], mode, kinds[number // 2 % 2])
+        yield Case(step, troubles[number % len(troubles)], mode, kinds[number // 2 % len(kinds)])
     for number, (trouble, kind) in enumerate(product(TROUBLES, KINDS)):
         yield Case("VOD has answered", trouble, modes[number // 2 % 2], kind)
 

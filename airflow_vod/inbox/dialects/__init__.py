@@ -3,8 +3,8 @@
 Invariant: whatever the database, a write sees everything that was committed before it acquired its lock, and ids compare
 exactly.
 
-SQLite and PostgreSQL are tested against the real thing. For MySQL and MariaDB the tests compile the statements but do not
-run them.
+SQLite, PostgreSQL and MariaDB are tested against the real thing. For MySQL the tests compile the statements but do not run
+them.
 """
 
 from __future__ import annotations

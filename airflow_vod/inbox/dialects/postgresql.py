@@ -15,9 +15,9 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql import select
 from sqlalchemy.sql.util import ClauseAdapter
 
+from airflow_vod.inbox.columns import Seconds
 from airflow_vod.inbox.dialects.base import LOCK_TIMEOUT, Dialect, on_conflict
 from airflow_vod.inbox.listeners import CHANNEL, Listener, NotifyListener, PollingListener
-from airflow_vod.inbox.tables import Seconds
 
 if TYPE_CHECKING:
     from sqlalchemy import Select

@@ -1,6 +1,7 @@
 """The migrations of the inbox's tables, for Alembic.
 
-Invariant: an upgrade runs on the connection, and in the transaction, that it is given; no ``alembic.ini`` is read.
+Invariants: an upgrade runs on the connection, and in the transaction, that it is given; no ``alembic.ini`` is read. One that
+fails, or is cut off, can be run again.
 """
 
 from __future__ import annotations

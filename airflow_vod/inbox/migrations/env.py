@@ -6,12 +6,13 @@ from alembic import context
 
 from airflow_vod.inbox.tables import VERSION_TABLE, metadata
 
+connection = context.config.attributes["connection"]
 context.configure(
-    connection=context.config.attributes["connection"],
+    connection=connection,
     target_metadata=metadata,
     version_table=VERSION_TABLE,
-    # All of it is part of the caller's transaction, on SQLite too.
-    transactional_ddl=True,
+    # All of it is part of the caller's transaction; Alembic does not know that this can be had from SQLite.
+    transactional_ddl=True if connection.dialect.name == "sqlite" else None,
     # Ignore other tables in the same database.
     include_name=lambda name, kind, _: kind != "table" or name in metadata.tables,
 )

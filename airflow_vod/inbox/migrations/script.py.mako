@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from alembic import op
+
+from airflow_vod.inbox.migrations.steps import add_column
 
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from airflow_vod.events.parse import UnparsedEvent, VodEvent
 from airflow_vod.inbox import InboxStore, Waiter
-from tests.databases import PostgreSQLServer
+from tests.databases import Server
 from tests.samples import Clock, concat_event, procedure_event, unparsed_event
 
 QUEUES = ("a", "A")
@@ -300,9 +300,9 @@ def test_inbox_on_sqlite(sqlite_inbox: Path) -> None:
     _check(copy, lambda url: shutil.rmtree(Path(url.removeprefix("sqlite:///")).parent), 40)
 
 
-def test_inbox_on_postgresql(postgresql: PostgreSQLServer) -> None:
-    """Whatever the sequence of calls, the inbox in PostgreSQL holds what the model holds."""
-    _check(postgresql.inbox, postgresql.give_back, 6)
+def test_inbox_on_a_server(server: Server) -> None:
+    """Whatever the sequence of calls, the inbox on a database server holds what the model holds."""
+    _check(server.inbox, server.give_back, 6)
 
 
 def _check(open_url: Callable[[], str], close_url: Callable[[str], None], examples: int) -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,8 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import MetaData, create_engine, event, inspect, text
+from sqlalchemy.engine import Engine
 
 from airflow_vod.exceptions import InboxError, InboxSchemaError
 from airflow_vod.inbox import InboxStore, Waiter
@@ -39,7 +42,7 @@ def _described(url: str) -> dict[str, Any]:
                     **index,
                     "dialect_options": {key: str(value) for key, value in index.get("dialect_options", {}).items()},
                 }
-                for index in look.get_indexes(name)
+                for index in sorted(look.get_indexes(name), key=lambda each: str(each["name"]))
             ],
         }
         for name in metadata.tables
@@ -55,34 +58,150 @@ def test_migrations_make_the_tables_of_the_code(inbox_url: str, empty_url: str) 
         options = {"compare_type": True, "version_table": VERSION_TABLE}
         assert compare_metadata(MigrationContext.configure(connection, opts=options), metadata) == []
     engine.dispose()
-    other = empty_url.replace("inbox.db", "made.db")
-    engine = create_engine(other)
+    engine = create_engine(empty_url)
     metadata.create_all(engine)
     engine.dispose()
-    assert _described(inbox_url) == _described(other)
+    assert _described(inbox_url) == _described(empty_url)
 
 
-def test_an_inbox_of_the_first_version_keeps_its_rows(empty_url: str) -> None:
-    """Opening an inbox made by 0001 upgrades it; a waiter in it is intact, has no owner, and can be taken over."""
-    engine = create_engine(empty_url)
+_OLD = Waiter("1", "Concat-1", ("ConcatComplete",), "dag/run/task", None, 1.5, None)
+_ROWS: dict[str, dict[str, Any]] = {
+    "vod_queue": {"name": "queue", "position": 7},
+    "vod_event": {
+        "queue": "queue",
+        "position": 7,
+        "key": "k" * 64,
+        "event_type": "ConcatComplete",
+        "vod_task_id": "Concat-1",
+        "finished": True,
+        "source": "pull",
+        "body": '{"EventType": "ConcatComplete", "text": "\u62fc\u63a5 \U0001f3ac"}',
+        "received_at": 1_800_000_000.123456,
+    },
+    "vod_lease": {"queue": "queue", "holder": "old", "acquired_at": 1.0, "expires_at": 2.0, "info": "{}"},
+    "vod_waiter": {
+        "queue": "queue",
+        "id": "1",
+        "vod_task_id": "Concat-1",
+        "event_types": '["ConcatComplete"]',
+        "waiter": "dag/run/task",
+        "since": 1.5,
+    },
+    "vod_cursor": {"watcher": "watcher", "queue": "queue", "position": 3, "updated_at": 1.0},
+    "vod_submission": {  # since 0003
+        "queue": "queue",
+        "key": "s" * 64,
+        "generation": 1,
+        "session_id": "session",
+        "action": "EditMedia",
+        "parameters": "{}",
+        "submitter": "dag/run/task",
+        "owner": "old",
+        "life": 1,
+        "attempt": 1,
+        "state": "started",
+        "vod_task_id": "Concat-1",
+        "other_task_ids": "[]",
+        "intended_at": 1.0,
+        "called_at": 1.0,
+        "updated_at": 1.0,
+    },
+}
+
+
+def _make_old(url: str, version: str) -> dict[str, list[Any]]:
+    """Make an inbox of an earlier version, with a row in each of its tables; return the rows."""
+    engine = create_engine(url)
     with engine.begin() as connection:
-        upgrade(connection, "0001")
-        connection.execute(
-            text(
-                "INSERT INTO vod_waiter (queue, id, vod_task_id, event_types, waiter, since, deadline)"
-                " VALUES ('queue', '1', 'Concat-1', '[\"ConcatComplete\"]', 'dag/run/task', 1.5, NULL)"
-            )
-        )
-        assert "owner" not in {column["name"] for column in inspect(connection).get_columns("vod_waiter")}
+        upgrade(connection, version)
+    tables = MetaData()
+    tables.reflect(engine, only=lambda name, _: name in _ROWS)
+    with engine.begin() as connection:
+        for table in tables.sorted_tables:
+            connection.execute(table.insert(), _ROWS[table.name])
+        rows = {
+            table.name: list(map(dict, connection.execute(table.select()).mappings())) for table in tables.sorted_tables
+        }
     engine.dispose()
-    old = Waiter("1", "Concat-1", ("ConcatComplete",), "dag/run/task", None, 1.5, None)
+    return rows
+
+
+def _assert_kept(url: str, rows: dict[str, list[Any]]) -> None:
+    """All tables are those of the newest version, what was in them is as it was, and what is new is NULL."""
+    engine = create_engine(url)
+    tables = MetaData()
+    tables.reflect(engine, only=lambda name, _: name in metadata.tables)
+    assert set(tables.tables) == set(metadata.tables)
+    with engine.connect() as connection:
+        for name, before in rows.items():
+            now = list(map(dict, connection.execute(tables.tables[name].select()).mappings()))
+            assert now == [dict.fromkeys(now[0]) | row for row in before], name
+    engine.dispose()
+
+
+@pytest.mark.parametrize("version", ["0001", "0002", "0003"])
+def test_an_older_inbox_keeps_its_rows(empty_url: str, version: str) -> None:
+    """Opening an inbox of an earlier version upgrades it; every row is intact, and a waiter without owner can be taken over."""
+    rows = _make_old(empty_url, version)
     store = InboxStore.open(empty_url)
-    assert store.waiters.longest("queue") == [old]
+    _assert_kept(empty_url, rows)
+    assert existing_version(empty_url) == SCHEMA_VERSION
+    assert store.find("queue", ["Concat-1"])["Concat-1"].received_at == 1_800_000_000.123456
+    assert store.waiters.longest("queue") == [_OLD]
     assert store.waiters.remove("queue", ["1"], "new") == 0
-    store.waiters.add("queue", [old], "new")
-    assert store.waiters.longest("queue") == [old]
+    store.waiters.add("queue", [_OLD], "new")
+    assert store.waiters.longest("queue") == [_OLD]
     assert store.waiters.remove("queue", ["1"], "new") == 1
     store.close()
+
+
+class _CutOffError(Exception):
+    """The process, so to speak, dies here."""
+
+
+@contextmanager
+def _cut_off_after(steps: int) -> Iterator[None]:
+    """Let so many statements that change tables or the version be executed, and no further one."""
+    done = 0
+
+    def count(_1: Any, _2: Any, statement: str, *_: Any) -> None:
+        nonlocal done
+        if statement.lstrip().startswith(
+            ("CREATE", "ALTER", f"INSERT INTO {VERSION_TABLE}", f"UPDATE {VERSION_TABLE}")
+        ):
+            if done == steps:
+                raise _CutOffError
+            done += 1
+
+    event.listen(Engine, "before_cursor_execute", count)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
+
+
+@pytest.mark.parametrize(("version", "steps"), [(None, 26), ("0001", 10)])
+def test_a_migration_that_is_cut_off_at_any_step_is_completed(
+    new_database: Callable[[], str], inbox_url: str, database: str, version: str | None, steps: int
+) -> None:
+    """Whatever step an upgrade breaks off at, from whatever version, the next one completes it, and no row is lost."""
+    # Where all is rolled back, one step is as good as another.
+    for done in range(steps) if database == "mariadb" else [steps - 1]:
+        url, rows = _new(new_database, version)
+        with pytest.raises(_CutOffError), _cut_off_after(done):
+            InboxStore.open(url)
+        InboxStore.open(url).close()
+        _assert_kept(url, rows)
+        assert existing_version(url) == SCHEMA_VERSION
+        assert _described(url) == _described(inbox_url)
+    url, _ = _new(new_database, version)
+    with _cut_off_after(steps):
+        InboxStore.open(url).close()
+
+
+def _new(new_database: Callable[[], str], version: str | None) -> tuple[str, dict[str, list[Any]]]:
+    url = new_database()
+    return url, _make_old(url, version) if version else {}
 
 
 def test_open_makes_the_tables_once(empty_url: str) -> None:
@@ -137,17 +256,20 @@ def test_newer_schema_is_refused(inbox_url: str) -> None:
     assert "inbox_sql_alchemy_conn" in str(raised.value)
 
 
-def test_failed_migration_leaves_nothing(empty_url: str) -> None:
-    """A migration that fails half-way is rolled back completely, and can be run again."""
+def test_a_table_of_somebody_else_is_not_taken(empty_url: str) -> None:
+    """A table in the way fails the migration and is named; it is left as it is, and when it has gone, all is made."""
     engine = create_engine(empty_url)
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE vod_waiter (in_the_way INTEGER)"))
     with pytest.raises(InboxError, match="vod_waiter"):
         InboxStore.open(empty_url)
-    assert inspect(engine).get_table_names() == ["vod_waiter"]
+    assert [column["name"] for column in inspect(engine).get_columns("vod_waiter")] == ["in_the_way"]
+    if engine.dialect.name != "mysql":  # there each change of a table is a transaction of its own
+        assert inspect(engine).get_table_names() == ["vod_waiter"]
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE vod_waiter"))
     InboxStore.open(empty_url).close()
+    assert existing_version(empty_url) == SCHEMA_VERSION
     engine.dispose()
 
 

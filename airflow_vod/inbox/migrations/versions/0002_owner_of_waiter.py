@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from alembic import op
-from sqlalchemy.dialects import mysql
+
+from airflow_vod.inbox.columns import IdText, Seconds
+from airflow_vod.inbox.migrations.steps import add_column
 
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-_mysql_id = mysql.VARCHAR(255, charset="utf8mb4", collation="utf8mb4_bin")
-_id = sa.String(255).with_variant(_mysql_id, "mysql").with_variant(_mysql_id, "mariadb")
-
 
 def upgrade() -> None:
     """Add two columns; both are NULL in the rows that exist."""
-    op.add_column("vod_waiter", sa.Column("owner", _id, nullable=True))
-    op.add_column("vod_waiter", sa.Column("asked_at", sa.Float(53), nullable=True))
+    add_column("vod_waiter", sa.Column("owner", IdText, nullable=True))
+    add_column("vod_waiter", sa.Column("asked_at", Seconds, nullable=True))

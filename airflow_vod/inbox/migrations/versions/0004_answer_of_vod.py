@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from alembic import op
-from sqlalchemy.dialects import mysql
+
+from airflow_vod.inbox.columns import LongText
+from airflow_vod.inbox.migrations.steps import add_column
 
 revision = "0004"
 down_revision = "0003"
 branch_labels = None
 depends_on = None
 
-_mysql_text = mysql.MEDIUMTEXT(charset="utf8mb4", collation="utf8mb4_bin")
-_text = sa.Text().with_variant(_mysql_text, "mysql").with_variant(_mysql_text, "mariadb")
-
 
 def upgrade() -> None:
     """Add two columns; both are NULL in the rows that exist."""
-    op.add_column("vod_waiter", sa.Column("answer", _text, nullable=True))
-    op.add_column("vod_waiter", sa.Column("unannounced", sa.Boolean(), nullable=True))
+    add_column("vod_waiter", sa.Column("answer", LongText, nullable=True))
+    add_column("vod_waiter", sa.Column("unannounced", sa.Boolean(), nullable=True))
