@@ -16,11 +16,14 @@ from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
+import sqlalchemy
 
 from airflow_vod.inbox import InboxStore
 from airflow_vod.inbox.tables import metadata
 
 KINDS = ("sqlite", "postgresql")
+# SQLAlchemy 1.4, which Airflow 3.0 has, does not know psycopg 3.
+DRIVER = "psycopg2" if sqlalchemy.__version__.startswith("1.") else "psycopg"
 
 
 class PostgreSQLServer:
@@ -54,7 +57,7 @@ class PostgreSQLServer:
         name = f"inbox_{next(self._numbers)}"
         self.execute(f"CREATE DATABASE {name}")
         socket = quote(self._server.get_uri().partition("?host=")[2], safe="/")
-        return f"postgresql+psycopg://postgres@/{name}?host={socket}"
+        return f"postgresql+{DRIVER}://postgres@/{name}?host={socket}"
 
     def inbox(self) -> str:
         """Return the URL of a database with the empty tables of an inbox in it, which nobody else uses."""
