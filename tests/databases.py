@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import quote
 
 import psycopg
+import sqlalchemy
 from sqlalchemy.engine import make_url
 
 from airflow_vod.inbox import InboxStore
@@ -29,6 +30,8 @@ KINDS = tuple(os.environ.get("VOD_TEST_DATABASES", "sqlite postgresql").split())
 """What tests of any database run on; ``make test-mysql`` sets it to ``mariadb``, whose server no package index has."""
 
 SERVERS = tuple(kind for kind in KINDS if kind != "sqlite")
+# SQLAlchemy 1.4, which Airflow 3.0 has, does not know psycopg 3.
+DRIVER = "psycopg2" if sqlalchemy.__version__.startswith("1.") else "psycopg"
 
 
 class Server:
@@ -103,7 +106,7 @@ class PostgreSQLServer(Server):
 
     def url(self, database: str) -> str:
         socket = quote(self._server.get_uri().partition("?host=")[2], safe="/")
-        return f"postgresql+psycopg://postgres@/{database}?host={socket}"
+        return f"postgresql+{DRIVER}://postgres@/{database}?host={socket}"
 
     def execute(self, statement: str, database: str = "") -> list[tuple[Any, ...]]:
         uri = self._server.get_uri(database=database or "postgres")

@@ -13,10 +13,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 
 from airflow_vod.sensors.base import VodSensor
 from tests.airflow_fixtures import MODES
+from tests.airflow_names import AirflowRescheduleException, TaskDeferred
 
 Make = Callable[..., VodSensor]
 

@@ -25,6 +25,7 @@ from airflow_vod.exceptions import (
 )
 from airflow_vod.hooks.inbox_file import inbox_file_problem
 from airflow_vod.inbox.lookup import task_name
+from airflow_vod.triggers.arguments import note_unknown
 
 if TYPE_CHECKING:
     from airflow_vod.tencent.settings import VodSettings
@@ -48,6 +49,7 @@ class VodWaitTrigger(BaseTrigger):
     :param deadline: Unix seconds at which the wait ends without result; None for no end.
     :param waiter: who waits, ``dag/run/task``; for people on call. None takes it from the task instance.
     :param silent_fail: whether an error that would end the wait is only logged, as Airflow's sensors do.
+    :param unknown: what another version of this package has stored.
     """
 
     def __init__(
@@ -58,8 +60,10 @@ class VodWaitTrigger(BaseTrigger):
         deadline: float | None = None,
         waiter: str | None = None,
         silent_fail: bool = False,
+        **unknown: Any,
     ) -> None:
         super().__init__()
+        self._unknown = note_unknown(type(self), unknown)
         self.vod_conn_id = vod_conn_id
         self.sub_app_id = sub_app_id
         self.deadline = deadline
@@ -139,6 +143,8 @@ class VodWaitTrigger(BaseTrigger):
         """Wait for as long as it may help."""
         from airflow_vod.waiting.waiter import WatchRetiredError
 
+        if self._unknown:
+            self.log.warning("%s", self._unknown)
         if not self.waiter and (problem := await asyncio.to_thread(inbox_file_problem)):  # no worker has said so
             self.log.warning("%s", problem)
         patience = _Patience()

@@ -6,6 +6,7 @@ parsing a DAG does not make it anew; an asset watcher's cursor passes an event o
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from airflow_vod.events.matching import EventMatch
 from airflow_vod.exceptions import VodSettingsError
 from airflow_vod.hooks.vod import DEFAULT_CONN_ID
+from airflow_vod.triggers.arguments import decoded, is_made_by_a_triggerer, note_unknown
 from airflow_vod.triggers.base import VodWaitTrigger
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 _SETTLE = 10.0  # seconds after which Airflow before 3.3 has stored an event, or died
 _NAME_LENGTH = 200
+_LONG_PAUSE = 60.0  # seconds until a watcher that cannot work says so again
 
 
 class VodNextEventTrigger(VodWaitTrigger):
@@ -52,7 +55,7 @@ class VodNextEventTrigger(VodWaitTrigger):
     ) -> None:
         super().__init__(**kwargs)
         self.event_type = event_type
-        self.match = match
+        self.match = decoded(match)
         self.since = since
 
     def _arguments(self) -> dict[str, Any]:
@@ -94,6 +97,8 @@ class VodEventTrigger(BaseEventTrigger):
     :param sub_app_id: another application of the same account than the connection's.
     :param watcher: a name of your own, by which the place in the queue is kept even when the other arguments change; one
         watcher for each name. By default the arguments themselves are the name.
+    :param unknown: what another version of this package has stored.
+    :raises VodSettingsError: an argument cannot work; in a triggerer the watcher says so when it runs.
     """
 
     def __init__(
@@ -104,15 +109,24 @@ class VodEventTrigger(BaseEventTrigger):
         vod_conn_id: str = DEFAULT_CONN_ID,
         sub_app_id: int | str | None = None,
         watcher: str | None = None,
+        **unknown: Any,
     ) -> None:
         super().__init__()
         self.event_type = event_type
-        self.match = match
+        self.match = decoded(match)
         self.vod_conn_id = vod_conn_id
         self.sub_app_id = sub_app_id
         self.watcher = watcher
-        # Here, and not where it runs, so that a mistake is an error of the DAG's import and not only a line in a log.
-        EventMatch.of(event_type, match)
+        self._unknown = note_unknown(type(self), unknown)
+        try:  # here, and not where it runs, so that a mistake is an error of the DAG's import and not only a line in a log
+            self._check()
+        except VodSettingsError:
+            if not is_made_by_a_triggerer():
+                raise
+
+    def _check(self) -> None:
+        EventMatch.of(self.event_type, self.match)
+        watcher = self.watcher
         if watcher is not None and not (
             isinstance(watcher, str) and watcher.isprintable() and 0 < len(watcher) <= _NAME_LENGTH
         ):
@@ -147,6 +161,7 @@ class VodEventTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield an event for each that counts (Airflow before 3.3)."""
+        await self._report()
         feed = self._feed(settle=_SETTLE)
         try:
             async for event, _ in feed.events():
@@ -154,10 +169,25 @@ class VodEventTrigger(BaseEventTrigger):
         finally:
             await feed.aclose()
 
+    async def _report(self) -> None:
+        """Say what its constructor did not."""
+        if self._unknown:
+            self.log.warning("%s", self._unknown)
+        try:
+            self._check()
+        except VodSettingsError as error:
+            self.log.error("This watcher cannot work: %s", error)
+            await asyncio.sleep(_LONG_PAUSE)  # Airflow starts a watcher that ends anew at once
+            raise
+
     # Airflow 3.3 and newer run these instead of `run`, and say when an event is stored.
 
     def shared_stream_key(self) -> Hashable:
-        """Name the stream of this watcher: each has its own, for each has its own cursor."""
+        """Name the stream of this watcher: each has its own, for each has its own cursor.
+
+        :raises VodSettingsError: it cannot work; then Airflow calls `run`, which says so.
+        """
+        self._check()
         return ("airflow_vod", self._identity())
 
     @classmethod
@@ -169,6 +199,7 @@ class VodEventTrigger(BaseEventTrigger):
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncIterator[TriggerEvent]:
         """Yield an event for each that the producer reads."""
+        await self._report()
         async for handed in shared_stream:
             yield TriggerEvent(handed.event)
             handed.over = True

@@ -51,6 +51,7 @@ class Airflow:
         base = f"http://127.0.0.1:{self.port}"
         return {
             "AIRFLOW__API__BASE_URL": base,
+            "AIRFLOW__API__ENABLE_XCOM_DESERIALIZE_SUPPORT": "True",  # Airflow 3.0 refuses to show values otherwise
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__PORT": str(self.port),
             "AIRFLOW__API__SECRET_KEY": "the-same-for-all",

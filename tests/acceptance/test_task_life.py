@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import psutil
 import pytest
 
 from airflow_vod.emulator import Emulator, EmulatorOptions
@@ -121,17 +122,23 @@ class Lived(Installation):
 
     def poker(self) -> int:
         """Wait until the process of a task holds the lease, and answer its id."""
-        components = {component.pid for component in self.airflow.processes.values()}
         found: list[int] = []
 
         def is_found() -> bool:
-            # A task leads a process group of its own; what a triggerer has forked stays in that of the triggerer.
-            if (lease := self.lease()) and group_of(process_of(lease)) not in {None, *components}:
+            if (lease := self.lease()) and self.is_of_the_scheduler(process_of(lease)):
                 found.append(process_of(lease))
             return bool(found)
 
         self.wait(is_found)
         return found[0]
+
+    def is_of_the_scheduler(self, process: int) -> bool:
+        """Say whether the scheduler has started a process, as its executor does for a task."""
+        try:
+            ancestors = {ancestor.pid for ancestor in psutil.Process(process).parents()}
+        except psutil.NoSuchProcess:
+            return False
+        return self.airflow.processes["scheduler"].pid in ancestors
 
     def counts(self) -> QueueCounts:
         """Answer what VOD's queue holds."""

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from airflow.sdk import task
-from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_vod import submission
 from airflow_vod.emulator import EmulatorOptions
@@ -19,6 +18,7 @@ from airflow_vod.operators.submit import VodSubmitOperator
 from airflow_vod.operators.vod import VodFileUrlsOperator
 from airflow_vod.sensors.vod import VodTaskFailedError
 from tests.airflow_fixtures import MODES, SENSOR_MARKS, SUB_APP_ID, Vod
+from tests.airflow_names import AirflowFailException
 from tests.dag_runs import run_dag
 
 pytestmark = SENSOR_MARKS

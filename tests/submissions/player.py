@@ -96,9 +96,8 @@ def play(part: Part, line: Connection) -> None:
 
 
 def _play(part: Part, context: Any) -> tuple[str, Any]:
-    from airflow.sdk.exceptions import TaskDeferred
-
     from airflow_vod.operators.submit import VodSubmitOperator
+    from tests.airflow_names import TaskDeferred
 
     if part.phase == "wait":
         assert part.trigger is not None

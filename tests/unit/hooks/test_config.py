@@ -53,7 +53,10 @@ def secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
                 raise ConnectionError("https://vault:8200/?token=hush is away")
             return {"inbox": URL}.get(key)
 
-    monkeypatch.setattr(conf, "_get_custom_secret_backend", lambda *_, **__: Backend())
+    if hasattr(conf, "_get_custom_secret_backend"):
+        monkeypatch.setattr(conf, "_get_custom_secret_backend", lambda *_, **__: Backend())
+    else:  # before Airflow 3.2
+        monkeypatch.setattr("airflow.configuration.get_custom_secret_backend", lambda *_, **__: Backend())
 
 
 def test_inbox_beside_airflow() -> None:

@@ -9,15 +9,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from airflow._shared.secrets_masker import redact as server_redact
 from airflow.providers.common.compat.sdk import Connection
-from airflow.sdk.log import redact as sdk_redact
 
 from airflow_vod.emulator import Emulator, EmulatorOptions
 from airflow_vod.exceptions import VodAuthenticationError, VodSettingsError
 from airflow_vod.get_provider_info import EXTRA_FIELDS, RENAMED_FIELDS, SECRET_FIELDS
 from airflow_vod.hooks.vod import VodHook, exposed_secrets
 from airflow_vod.tencent.settings import VodSettings
+from tests.airflow_names import sdk_redact, server_mask_secret, server_redact
 
 SUB_APP_ID = 1500012345
 KEY = {"conn_type": "tencent_vod", "login": "AKIDone", "password": "secret-of-one"}
@@ -228,7 +227,7 @@ async def test_an_airflow_that_masks_secrets_synchronously(
             return super().get_settings()
 
     set_connection(KEY)
-    monkeypatch.delattr(Connection, "aextra_dejson")
+    monkeypatch.delattr(Connection, "aextra_dejson", raising=False)
     assert (await Hook().aget_settings()).secret_id == "AKIDone"
     assert threads != [threading.current_thread()]
 
@@ -385,12 +384,10 @@ def test_airflow_hides_every_secret_field(redact: Callable[..., Any]) -> None:
 
 def test_a_secret_in_a_log_is_masked() -> None:
     """After Airflow has read a connection, its masker takes each secret field out of whatever is logged."""
-    from airflow._shared.secrets_masker import _secrets_masker, mask_secret
-
     values = {name: f"value-of-{name}-itself" for name in SECRET_FIELDS}
-    mask_secret(values)
+    server_mask_secret(values)
     for value in values.values():
-        assert _secrets_masker().redact(f"said {value} aloud") == "said *** aloud"
+        assert server_redact(f"said {value} aloud") == "said *** aloud"
 
 
 def test_what_airflow_shows_is_named() -> None:
@@ -423,8 +420,6 @@ def test_sign_url_without_a_key(set_connection: Any) -> None:
 
 def test_airflow_masks_the_key(set_connection: Any) -> None:
     """Once the connection was read, Airflow hides the key in whatever is logged."""
-    from airflow.sdk.log import redact
-
     set_connection(KEY | {"extra": {"playback_secret": "onlyInThisTest12"}})
     VodHook().get_settings()
-    assert redact("the key is onlyInThisTest12") == "the key is ***"
+    assert sdk_redact("the key is onlyInThisTest12") == "the key is ***"

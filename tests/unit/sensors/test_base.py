@@ -8,13 +8,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSensorTimeout
 
 from airflow_vod.inbox.leases import new_holder
 from airflow_vod.sensors.base import VodSensor
 from airflow_vod.sensors.vod import VodTaskSensor
 from airflow_vod.sensors.vod_event import VodEventSensor
 from tests.airflow_fixtures import SENSOR_MARKS, Vod
+from tests.airflow_names import AirflowRescheduleException, AirflowSensorTimeout
 from tests.relays import until
 from tests.samples import concat_event, is_plain_json
 

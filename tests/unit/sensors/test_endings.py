@@ -8,12 +8,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import (
-    AirflowRescheduleException,
-    AirflowSensorTimeout,
-    AirflowSkipException,
-    TaskDeferralError,
-)
 
 from airflow_vod.exceptions import InboxError, VodAuthenticationError, error_to_dict
 from airflow_vod.sensors.endings import PAUSE
@@ -22,6 +16,12 @@ from airflow_vod.sensors.vod_event import VodEventSensor
 from airflow_vod.triggers import base as triggers
 from airflow_vod.triggers.vod import VodTaskTrigger
 from tests.airflow_fixtures import SENSOR_MARKS, Vod
+from tests.airflow_names import (
+    AirflowRescheduleException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferralError,
+)
 from tests.executing import Make, wait
 
 pytestmark = SENSOR_MARKS

@@ -9,17 +9,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import (
-    AirflowFailException,
-    AirflowRescheduleException,
-    AirflowSensorTimeout,
-    AirflowSkipException,
-)
 
 from airflow_vod.sensors.vod import VodTaskSensor
 from airflow_vod.triggers import base as triggers
 from airflow_vod.triggers.vod import VodTaskTrigger
 from tests.airflow_fixtures import INBOX_OPTION, MODES, SENSOR_MARKS, Vod
+from tests.airflow_names import (
+    AirflowFailException,
+    AirflowRescheduleException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+)
 from tests.dag_runs import run_dag
 
 pytestmark = SENSOR_MARKS

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from airflow.sdk.exceptions import AirflowSensorTimeout
 
 from airflow_vod.emulator import EmulatorOptions
 from airflow_vod.sensors import base as sensors_base
@@ -16,6 +15,7 @@ from airflow_vod.sensors.vod_event import VodEventSensor
 from airflow_vod.waiting import trouble
 from tests import tempo
 from tests.airflow_fixtures import MODES, SENSOR_MARKS, SUB_APP_ID, Vod
+from tests.airflow_names import AirflowSensorTimeout
 from tests.executing import Make, error_of, wait
 
 pytestmark = SENSOR_MARKS

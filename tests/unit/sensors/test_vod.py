@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException
 from airflow.sdk import DAG, task
-from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 
 from airflow_vod.emulator.content import concat_complete
 from airflow_vod.events.parse import parse_event
@@ -32,6 +31,7 @@ from airflow_vod.sensors.vod import VodConcatSensor, VodTaskFailedError, VodTask
 from airflow_vod.triggers import base as triggers_base
 from tests import airflow_home
 from tests.airflow_fixtures import MODES, SENSOR_MARKS, SUB_APP_ID, Vod, urls_of
+from tests.airflow_names import AirflowSensorTimeout, AirflowSkipException
 from tests.dag_runs import DagRun, run_dag
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from airflow.sdk import task
-from airflow.sdk.exceptions import AirflowSensorTimeout
 
 from airflow_vod.events.parse import parse_event
 from airflow_vod.exceptions import VodSettingsError
@@ -19,6 +18,7 @@ from airflow_vod.sensors.vod import VodTaskSensor
 from airflow_vod.sensors.vod_event import VodEventSensor
 from airflow_vod.triggers import base as triggers
 from tests.airflow_fixtures import MODES, SENSOR_MARKS, Vod
+from tests.airflow_names import AirflowSensorTimeout
 from tests.dag_runs import DagRun, run_dag
 
 pytestmark = SENSOR_MARKS

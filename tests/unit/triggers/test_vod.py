@@ -16,7 +16,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.serde import deserialize, serialize
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from airflow_vod.exceptions import VodAuthenticationError, VodSettingsError, error_from_dict
@@ -25,6 +24,7 @@ from airflow_vod.triggers import base
 from airflow_vod.triggers.vod import VodTaskTrigger
 from airflow_vod.waiting.watch import Watch
 from tests.airflow_fixtures import INBOX_OPTION, Vod
+from tests.airflow_names import deserialize, serialize
 from tests.databases import PostgreSQLServer
 from tests.samples import concat_event
 
