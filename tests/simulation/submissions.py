@@ -186,6 +186,8 @@ class Drill:
         job = worker.job
         self.world.note(f"{worker.name} is done")
         worker.ended = True
+        if worker.life != job.lives:
+            return  # it was taken for dead, and cleared since: nobody takes its result any more
         results = job.results.setdefault(worker.life, set())
         results.add(vod_task_id)
         if len(results) > 1:

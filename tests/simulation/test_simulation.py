@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.simulation import relays, submissions
+from tests.simulation import relays, submissions, waits
 from tests.simulation.databases import Server
 from tests.simulation.faults import FAULTS
 from tests.simulation.machine import simulated
+from tests.simulation.triggerers import connect
 from tests.simulation.world import BrokenError
 
 SEEDS = int(os.environ.get("VOD_TEST_SEEDS", "500"))
@@ -24,7 +25,11 @@ FAULT_SEEDS = 100
 NOT_FOUND: set[str] = set()
 """Planted faults that the simulation is known not to find."""
 
-SCENARIOS: dict[str, tuple[Any, float]] = {"relays": (relays.Drill, 0.6), "submissions": (submissions.Drill, 0.4)}
+SCENARIOS: dict[str, tuple[Any, float]] = {
+    "relays": (relays.Drill, 0.4),
+    "submissions": (submissions.Drill, 0.35),
+    "waits": (waits.Drill, 0.25),
+}
 """What is played, and its share of the seeds."""
 
 
@@ -34,7 +39,8 @@ def server() -> Iterator[Server]:
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)  # thousands of lines of outages that are none
     server = Server()
-    with simulated(), warnings.catch_warnings():
+    with simulated() as change, warnings.catch_warnings():
+        connect(change)
         warnings.simplefilter("ignore")  # of what a process that was killed leaves behind
         yield server
     server.database.close()
