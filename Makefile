@@ -48,8 +48,8 @@ bench: install ## Measure speed and cost beside baselines; QUICK=1, ONLY="drain 
 flood: install ## Genuine callbacks while strangers flood the API server; SECONDS=60 for longer.
 	@$(BIN)/python -m tests.acceptance.flood $(SECONDS)
 
-simulate: install ## Relays in virtual time with every kind of fault; SEEDS=100000 for as many, SEED=… for that one again.
-	VOD_TEST_SEED=$(or $(SEED),0) VOD_TEST_SEEDS=$(or $(SEEDS),$(if $(SEED),1,10000)) $(BIN)/pytest tests/simulation -k invariant
+simulate: install ## The product in virtual time with every kind of fault; SEEDS=100000 for as many, ONLY=… SEED=… for that one again.
+	VOD_TEST_SEED=$(or $(SEED),0) VOD_TEST_SEEDS=$(or $(SEEDS),$(if $(SEED),1,10000)) VOD_TEST_ONLY=$(ONLY) $(BIN)/pytest tests/simulation -k invariant
 
 submissions: install ## Kill processes at every step of starting VOD tasks: 520 cases; SOME=1 for the standard form.
 	@$(BIN)/python -m tests.submissions $(if $(SOME),--some)

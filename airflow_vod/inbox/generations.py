@@ -123,9 +123,11 @@ def decide(current: Submission | None, request: TaskRequest, failure: TaskResult
     if current is None:
         return Decision(1)
     new, task = current.generation + 1, f"VOD task {current.vod_task_id}" if current.vod_task_id else "the request"
-    if changed := _changed(current, request):
+    # A try that was taken for dead and goes on asks for nothing that those after it have not asked for.
+    late = request.attempt < current.attempt
+    if not late and (changed := _changed(current, request)):
         return Decision(new, f"{changed} changed since {current.vod_task_id or current.session_id} was requested")
-    cleared, retried = current.life != request.life, current.attempt != request.attempt
+    cleared, retried = not late and current.life != request.life, request.attempt > current.attempt
     match current.state:
         case "lost" if not cleared:
             raise SubmissionLostError(str(current.message))

@@ -122,8 +122,11 @@ class Submissions:
             state=bindparam("to_state"), message=bindparam("why"), updated_at=now
         )
         newer = bindparam("by_attempt", type_=table.attempt.type)
+        life = bindparam("by_life", type_=table.life.type)
         self._take_over = change.values(
-            life=bindparam("by_life"), attempt=case((table.attempt > newer, table.attempt), else_=newer), updated_at=now
+            life=case((table.attempt > newer, table.life), else_=life),
+            attempt=case((table.attempt > newer, table.attempt), else_=newer),
+            updated_at=now,
         )
         cutoff = bindparam("cutoff", type_=table.updated_at.type)
         old, is_unknown = delete(vod_submission).where(table.updated_at < cutoff), table.state.in_((INTENDED, LOST))
@@ -196,7 +199,7 @@ class Submissions:
         return self._change(self._note_started, submission, **values)
 
     def take_over(self, submission: Submission, life: int, attempt: int) -> None:
-        """Write down which try waits for it now.
+        """Write down which try waits for it now, unless a later one does.
 
         :raises InboxUnavailableError: the result is unknown; try again.
         """

@@ -20,7 +20,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow_vod import metrics
 from airflow_vod.events.parse import event_of_detail
 from airflow_vod.events.types import is_unannounced
-from airflow_vod.exceptions import EventParseError, InboxError, VodApiError, VodInvalidRequestError
+from airflow_vod.exceptions import (
+    EventParseError,
+    InboxError,
+    VodApiError,
+    VodAuthenticationError,
+    VodInvalidRequestError,
+)
 from airflow_vod.tencent.pacing import pacer
 
 if TYPE_CHECKING:
@@ -38,6 +44,7 @@ SLOWEST = 3600.0  # seconds between two calls about one task at most
 CLOSE_FIRST, CLOSE_SLOWEST = 5.0, 15.0  # seconds between two calls about a task that is not announced
 SURVEY_FROM = 3  # such tasks; fewer are asked about one by one, which is cheaper
 SURVEY_EVERY = 5.0  # seconds
+REFUSALS = 3  # of the API key in a row; a single one may be the API's own slip
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +172,7 @@ class ReconcileLoop:
         self._surveying = False
         self._survey_due = float("inf")  # monotonic
         self._ending = False
+        self._refusals = 0  # of the API key, in a row
 
     def add(
         self, vod_task_id: str, since_at: float, asked_at: float | None = None, *, unannounced: bool = False
@@ -185,6 +193,8 @@ class ReconcileLoop:
     def run(self) -> None:
         """Reconcile until `end` is called.
 
+        :raises VodAuthenticationError: VOD refuses the API key, which was replaced: where another process pulls, nothing else
+            here would ever notice.
         :raises Exception: what is neither VOD's nor the inbox's failure to answer, which only delay a task.
         """
         while not self._ending:
@@ -265,11 +275,20 @@ class ReconcileLoop:
             answer = self._reconciler.ask(vod_task_id, tries=1)
             if answer.unannounced or vod_task_id in self._unannounced:
                 self._note_unannounced(vod_task_id, since, self._clock())
+            self._refusals = 0
             self._note_answer(vod_task_id, answer)
         except (VodApiError, InboxError) as error:
             log.info("Task %s cannot be reconciled now and will be later: %s", vod_task_id, error)
+            self._judge(error)
         closely = vod_task_id in self._unannounced and not self._surveying
         self._plan(vod_task_id, since, self._clock(), closely=closely)
+
+    def _judge(self, error: VodApiError | InboxError) -> None:
+        """Raise an error that says that no question will be answered; a key without the right to this one may well pull."""
+        if isinstance(error, VodAuthenticationError) and "UnauthorizedOperation" not in error.code:
+            self._refusals += 1
+            if self._refusals >= REFUSALS:
+                raise error
 
     def _look_around(self) -> None:
         """Ask which of the tasks that are not announced have ended, where that is cheaper than to ask about each."""

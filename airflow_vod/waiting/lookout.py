@@ -64,8 +64,8 @@ class Lookout:
         for event_types, vod_task_ids in by_types.items():
             self._hand_out_ends(self._inbox.find(self._queue, vod_task_ids, event_types).values())
         for waiter in waiters:
-            if isinstance(waiter, EventWaiter) and not waiter.scanning:
-                waiter.scanning = True
+            if isinstance(waiter, EventWaiter) and not waiter.in_scan:
+                waiter.scanning = waiter.in_scan = True
                 self._groups.setdefault(_group_of(waiter), set()).add(waiter)
         call_in_loops([(each, each.note_look) for each in waiters if not isinstance(each, EventWaiter)])
 
@@ -98,7 +98,7 @@ class Lookout:
         seen_up_to = max(page[-1].position if page else 0, read_up_to if is_last else 0)
         for waiter in group:
             waiter.looked_up_to = max(waiter.looked_up_to, seen_up_to)
-            waiter.scanning = not is_last
+            waiter.scanning = waiter.in_scan = not is_last
         if is_last:
             call_in_loops([(each, each.note_look) for each in group])
         return is_last

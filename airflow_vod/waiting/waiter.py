@@ -195,15 +195,17 @@ class EventWaiter(MatchWaiter):
     :param deadline_at: Unix seconds until which it waits at the latest; None for no end.
     """
 
-    __slots__ = ("found", "looked_up_to", "scanning", "since")
+    __slots__ = ("found", "in_scan", "looked_up_to", "scanning", "since")
 
     def __init__(self, match: EventMatch, *, since: float, name: str = "", deadline_at: float | None = None) -> None:
         super().__init__(match, name=name, deadline_at=deadline_at)
         self.since = since
         self.looked_up_to = 0
         """A position of the inbox: no event up to there counts. The watch alone reads and writes this, as the next."""
-        self.scanning = False
-        """Whether what is there already is being read for it; news wait until that is over."""
+        self.scanning = True
+        """Whether what is there already is still to be read for it, from its first moment on; news wait until that is over."""
+        self.in_scan = False
+        """Whether it is among those for whom that is being read."""
         self.found: StoredEvent | None = None
 
     def _has_news(self) -> bool:

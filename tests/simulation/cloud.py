@@ -1,25 +1,34 @@
-"""VOD as the simulation sees it: the emulator's own queue behind a network that loses, delays and refuses.
+"""VOD as the simulation sees it: the emulator's own application behind a network that loses, delays, doubles and refuses.
 
-Invariant: whatever the network does, the queue itself keeps VOD's rules, because it is the emulator's.
+Invariant: whatever the network does, queue, tasks and SessionIds keep VOD's rules, because they are the emulator's; and what
+calls them is the product's own client, from its retries to the reading of answers.
 """
 
 from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+from airflow_vod.emulator.actions import ACTIONS
+from airflow_vod.emulator.application import Application
+from airflow_vod.emulator.errors import ApiError
 from airflow_vod.emulator.options import EmulatorOptions
 from airflow_vod.emulator.queue import Delivery, EventQueue
+from airflow_vod.emulator.request import refusal, success
 from airflow_vod.emulator.schedule import Schedule
+from airflow_vod.emulator.starters import STARTERS
 from airflow_vod.exceptions import VodAuthenticationError, VodThrottledError, VodTransientError
-from tests.simulation.world import BrokenError, Process, World
+from airflow_vod.tencent.client import VodClient
+from airflow_vod.tencent.errors import NotSentError
+from tests.simulation.world import BrokenError, Mailbox, Process, World
 
 TIMEOUT = 10.0  # seconds after which a client gives an answer up
 LIMIT = 100  # requests of an action in any one second
+SUB_APP_ID = 1500012345
 
 
 @dataclass
@@ -27,6 +36,9 @@ class Weather:
     """How often things fail. All are probabilities of one request, but for the times."""
 
     request_lost: float = 0.0
+    request_late: float = 0.0  # carried out after its client has given it up
+    doubled: float = 0.0  # carried out twice
+    not_sent: float = 0.0
     answer_lost: float = 0.0
     answer_late: float = 0.0
     throttled: float = 0.0
@@ -40,45 +52,107 @@ class Weather:
 CALM = Weather()
 
 
+def task_in(event: Mapping[str, Any]) -> str:
+    """Answer the task that an event is about."""
+    return next(str(part["TaskId"]) for part in event.values() if isinstance(part, dict))
+
+
 class Cloud:
-    """One application's queue.
+    """One application.
 
     :param world: in which it is.
     :param weather: of its network.
+    :param options: of the emulator, besides its seed.
     """
 
-    def __init__(self, world: World, weather: Weather) -> None:
+    def __init__(self, world: World, weather: Weather, **options: Any) -> None:
         self.world = world
         self.weather = weather
         self.published: list[str] = []
         self.is_committed: Callable[[str], bool] = lambda _: True
+        self.may_pull: Callable[[Process], None] = lambda _: None
+        self.on_push: Callable[[Mapping[str, Any]], None] = lambda _: None
         self.requests: dict[str, deque[float]] = {}
-        self._bodies: dict[str, str] = {}  # handle -> VOD task id
-        schedule = Schedule(SimpleNamespace(now=world.time), on_earlier=self._look_ahead)
-        self._schedule = schedule
-        self.queue = EventQueue(schedule, EmulatorOptions(seed=world.seed))
+        self.revoked: set[str] = set()  # secret ids
+        self._of_handle: dict[str, str] = {}  # VOD task id
+        self.schedule = Schedule(SimpleNamespace(now=world.time), on_earlier=self._look_ahead)  # type: ignore[arg-type]
+        self.options = EmulatorOptions(**{"seed": world.seed, "null_fields": False, **options})
+        self.app = Application(SUB_APP_ID, self.schedule, self.options, lambda _, event: self.on_push(event))
+        self.app.publish = self._publish_of_task(self.app.publish)  # type: ignore[method-assign]
+        self.app.runner._publish = self.app.publish
+
+    @property
+    def queue(self) -> EventQueue:
+        """The queue of the application."""
+        return self.app.queue
 
     def _look_ahead(self) -> None:
-        due_at = self._schedule.next_due()
+        due_at = self.schedule.next_due()
         if due_at is not None:
             self.world.after(due_at - self.world.time(), self._tick)
 
     def _tick(self) -> None:
-        self._schedule.run()
+        self.schedule.run()
         self._look_ahead()
 
-    def publish(self) -> str:
+    def _publish_of_task(self, publish: Callable[[Mapping[str, Any]], Any]) -> Callable[[Mapping[str, Any]], Any]:
+        def noted(event: Mapping[str, Any]) -> Any:
+            vod_task_id = task_in(event)
+            self.published.append(vod_task_id)
+            self.world.note(f"VOD publishes {vod_task_id[-4:]} by {self.app.config.mode}")
+            return publish(event)
+
+        return noted
+
+    def new_id(self) -> str:
+        """Make the id of a splice that has not ended."""
+        return f"{SUB_APP_ID}-EditMedia-{self.world.names.getrandbits(128):032x}"
+
+    def publish(self, vod_task_id: str = "") -> str:
         """Let a splice end."""
-        vod_task_id = f"1500012345-EditMedia-{len(self.published):032d}"
-        self.published.append(vod_task_id)
-        self.world.note(f"VOD publishes {vod_task_id[-4:]}")
+        vod_task_id = vod_task_id or self.new_id()
         output = {"FileType": "mp4", "FileId": f"52{len(self.published):017d}", "FileUrl": "http://h/f0.mp4"}
         event = {"TaskId": vod_task_id, "Status": "FINISH", "ErrCode": 0, "Message": "", "Output": output}
-        body = {"EventType": "EditMediaComplete", "EditMediaCompleteEvent": event}
-        self.queue.publish(json.dumps(body).encode())
+        self.app.publish({"EventType": "EditMediaComplete", "EditMediaCompleteEvent": event})
         return vod_task_id
 
-    def arrive(self, action: str) -> None:
+    def request(self, process: Process, action: str, body: Mapping[str, Any]) -> bytes:
+        """Carry a request there and its answer back, in a thread of a process.
+
+        :return: the body of the answer.
+        :raises VodApiError: what the network, or VOD's gate, made of it.
+        """
+        rng, weather, world = self.world.rng, self.weather, self.world
+        if action == "PullEvents":
+            self.may_pull(process)
+        if rng.random() < weather.not_sent:
+            world.sleep(rng.uniform(0, 3))
+            raise NotSentError(action, "ClientNetworkError", "no connection")
+        self._arrive(action)
+        world.sleep(rng.uniform(0, weather.rtt))
+        if rng.random() < weather.request_lost:
+            self._lose(process, action)
+        if rng.random() < weather.throttled:
+            raise VodThrottledError(action, "RequestLimitExceeded", "too many")
+        if rng.random() < weather.refused:
+            raise VodAuthenticationError(action, "AuthFailure.SignatureFailure", "refused")
+        if rng.random() < weather.request_late:
+            world.after(rng.uniform(0, 1.5 * TIMEOUT), lambda: self._carry_out(action, body, Mailbox(world)))
+            self._lose(process, action)
+        came = Mailbox(world)
+        if rng.random() < weather.doubled and (action not in STARTERS or "SessionId" in body):
+            world.note(f"{action} of {process.name} arrives twice")
+            self._carry_out(action, body, Mailbox(world))
+        self._carry_out(action, body, came)
+        answer: bytes = came.get()
+        if rng.random() < weather.answer_lost:
+            self._lose(process, action)
+        late = rng.uniform(0, TIMEOUT) if rng.random() < weather.answer_late else 0.0
+        world.sleep(rng.uniform(0, weather.rtt) + late)
+        world.note(f"{process.name} has an answer to {action}")
+        return answer
+
+    def _arrive(self, action: str) -> None:
         """Count a request; VOD's rate limit is the product's to keep."""
         times = self.requests.setdefault(action, deque())
         now = self.world.now
@@ -88,93 +162,83 @@ class Cloud:
         if len(times) > LIMIT:
             raise BrokenError(f"{len(times)} requests {action} within a second")
 
-    def deliver(self, deliveries: Sequence[Delivery]) -> list[dict[str, Any]]:
-        """Make what a pull answers."""
-        items = []
-        for each in deliveries:
-            item = json.loads(each.body)
-            self._bodies[each.handle] = item["EditMediaCompleteEvent"]["TaskId"]
-            items.append({"EventHandle": each.handle, **item})
-        return items
+    def _lose(self, process: Process, action: str) -> None:
+        self.world.note(f"{process.name} has no answer to {action}")
+        self.world.sleep(TIMEOUT)
+        raise VodTransientError(action, "ClientNetworkError", "no answer")
 
-    def confirm(self, handles: Sequence[str]) -> None:
-        """Confirm; nothing may be confirmed that is not in the inbox."""
+    def _carry_out(self, action: str, body: Mapping[str, Any], came: Mailbox) -> None:
+        row = ACTIONS[action]
+        if action == "ConfirmEvents":
+            self._check_confirm(body["EventHandles"])
+        reply = Reply(came, self._note_deliveries)
+        try:
+            row.run(self.app, row.parameters.model_validate(dict(body), context="POST"), reply)  # type: ignore[arg-type]
+        except ApiError as error:
+            reply.refuse(error)
+
+    def _note_deliveries(self, deliveries: Sequence[Delivery]) -> None:
+        for each in deliveries:
+            self._of_handle[each.handle] = task_in(json.loads(each.body))
+
+    def _check_confirm(self, handles: Sequence[str]) -> None:
         for handle in handles:
-            vod_task_id = self._bodies[handle]
+            vod_task_id = self._of_handle[handle]
             if not self.is_committed(vod_task_id):
                 raise BrokenError(f"{vod_task_id} is confirmed before it is committed")
-        self.queue.confirm(handles)
 
 
-class Client:
-    """What a relay calls, in one process; as `airflow_vod.tencent.client.VodClient`.
+class Reply:
+    """Takes the answer of an action; as `airflow_vod.emulator.exchange.Exchange`.
+
+    :param came: where the answer goes.
+    :param note: is told what a pull delivers.
+    """
+
+    def __init__(self, came: Mailbox, note: Callable[[Sequence[Delivery]], None]) -> None:
+        self.events = 0
+        self._came = came
+        self._note = note
+
+    def wait_in(self, queue: EventQueue, answer: Callable[[Sequence[Delivery]], None]) -> None:
+        """See `Exchange.wait_in`."""
+
+        def noted(deliveries: Sequence[Delivery]) -> None:
+            self._note(deliveries)
+            answer(deliveries)
+
+        queue.pull(noted)
+
+    def deliver(self, queue: EventQueue, handles: list[str]) -> None:
+        """See `Exchange.deliver`."""
+
+    def succeed(self, members: bytes, events: int = 0) -> None:
+        """See `Exchange.succeed`."""
+        self._came.put(success(members).body)
+
+    def refuse(self, error: ApiError) -> None:
+        """See `Exchange.refuse`."""
+        self._came.put(refusal(error).body)
+
+
+class Client(VodClient):
+    """The product's client in one process, on the world's network.
 
     :param process: in which it is.
     :param cloud: which it calls.
     :param settings: of the connection.
-    :param may_pull: raises where a pull breaks a promise.
     """
 
-    def __init__(self, process: Process, cloud: Cloud, settings: Any, may_pull: Callable[[], None]) -> None:
+    def __init__(self, process: Process, cloud: Cloud, settings: Any) -> None:
         self.settings = settings
-        self._process = process
-        self._world = process.world
-        self._cloud = cloud
-        self._may_pull = may_pull
+        self._process, self._cloud = process, cloud
+        self._sdk = SimpleNamespace(call=self._send)  # type: ignore[assignment]
 
-    def pull_events(self) -> list[dict[str, Any]]:
-        """Pull once; VOD holds an empty one for 5 s."""
-        self._may_pull()
-        self._depart("PullEvents")
-        came = self._process.mailbox()
-        self._cloud.queue.pull(came.put)
-        deliveries: Sequence[Delivery] = came.get()
-        items = self._cloud.deliver(deliveries)
-        self._return("PullEvents")
-        self._world.note(f"{self._process.name} pulled {len(items)}")
-        return items
-
-    def confirm_events(self, handles: Sequence[str]) -> None:
-        """Confirm deliveries."""
-        self._depart("ConfirmEvents")
-        self._cloud.confirm(handles)
-        self._return("ConfirmEvents")
-        self._world.note(f"{self._process.name} confirmed {len(handles)}")
-
-    def describe_event_config(self) -> dict[str, Any]:
-        """Tell how the application announces its events."""
-        self._depart("DescribeEventConfig")
-        self._return("DescribeEventConfig")
-        return {"Mode": "PULL"}
-
-    def describe_events_state(self, *, tries: int = 1) -> int:
-        """Tell how much is in the queue."""
-        self._depart("DescribeEventsState")
-        self._return("DescribeEventsState")
-        return self._cloud.queue.counts().visible
+    def _send(self, action: str, body: Mapping[str, Any], headers: Any) -> bytes:
+        if self.settings.secret_id in self._cloud.revoked:
+            self._cloud.world.sleep(0.01)
+            raise VodAuthenticationError(action, "AuthFailure.SecretIdNotFound", "no such key")
+        return self._cloud.request(self._process, action, body)
 
     def close(self) -> None:
         """Nothing to close."""
-
-    def _depart(self, action: str) -> None:
-        rng, weather = self._world.rng, self._cloud.weather
-        self._cloud.arrive(action)
-        self._world.sleep(rng.uniform(0, weather.rtt))
-        if rng.random() < weather.request_lost:
-            self._lose(action)
-        if rng.random() < weather.throttled:
-            raise VodThrottledError(action, "RequestLimitExceeded", "too many")
-        if rng.random() < weather.refused:
-            raise VodAuthenticationError(action, "AuthFailure.SignatureFailure", "refused")
-
-    def _return(self, action: str) -> None:
-        rng, weather = self._world.rng, self._cloud.weather
-        if rng.random() < weather.answer_lost:
-            self._lose(action)
-        late = rng.uniform(0, TIMEOUT) if rng.random() < weather.answer_late else 0.0
-        self._world.sleep(rng.uniform(0, weather.rtt) + late)
-
-    def _lose(self, action: str) -> None:
-        self._world.note(f"{self._process.name} loses a {action}")
-        self._world.sleep(TIMEOUT)
-        raise VodTransientError(action, "ClientNetworkError", "no answer")

@@ -6,6 +6,7 @@ Invariant: a transaction is committed whole or not at all, also where its caller
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Iterator
 
 from sqlalchemy import select, text
@@ -13,6 +14,8 @@ from sqlalchemy.engine import Connection
 
 from airflow_vod.exceptions import InboxUnavailableError
 from airflow_vod.inbox.database import Database
+from airflow_vod.inbox.listeners import PollingListener
+from airflow_vod.inbox.news import News
 from airflow_vod.inbox.schema import ensure_schema
 from airflow_vod.inbox.store import InboxStore
 from airflow_vod.inbox.tables import metadata, vod_event
@@ -51,6 +54,20 @@ class Server:
         with self.database.read() as connection:
             found = text("SELECT 1 FROM vod_event WHERE vod_task_id = :id")
             return connection.execute(found, {"id": vod_task_id}).first() is not None
+
+
+def store_of(server: Server, process: Process, weather: Weather) -> InboxStore:
+    """Make the inbox of one process. Its statements are the server's: making them anew would take longer than a run."""
+    database = FickleDatabase(server, process, weather)
+    store = copy.copy(server.store)
+    store._database = database
+    for name, part in vars(server.store).items():
+        if hasattr(part, "_database"):
+            part = copy.copy(part)
+            part._database = database
+            setattr(store, name, part)
+    store._news = News(lambda: PollingListener(store._positions))
+    return store
 
 
 class FickleDatabase(Database):

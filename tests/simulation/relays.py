@@ -11,14 +11,13 @@ from __future__ import annotations
 
 from random import Random
 
-from airflow_vod.inbox.store import InboxStore
 from airflow_vod.relay.pipeline import Pipeline
 from airflow_vod.relay.steps import Relay
 from airflow_vod.relay.workers import Workers
 from airflow_vod.tencent.pacing import Pacer
 from airflow_vod.tencent.settings import VodSettings
 from tests.simulation.cloud import CALM, Client, Cloud, Weather
-from tests.simulation.databases import FickleDatabase, Server
+from tests.simulation.databases import Server, store_of
 from tests.simulation.world import BrokenError, Line, Process, World
 
 SETTINGS = VodSettings(secret_id="AKIDone", secret_key="secret-of-one", sub_app_id=1500012345)
@@ -38,11 +37,10 @@ class RelayProcess(Process):
         super().__init__(drill.world, name)
         world, rng = drill.world, Random(drill.world.rng.random())
         self._drill = drill
-        client = Client(self, drill.cloud, SETTINGS, self._may_pull)
-        store = InboxStore(FickleDatabase(drill.server, self, drill.cloud.weather))
-        store.overview = store.cursors = None  # type: ignore[assignment]  # they are not simulated
+        client = Client(self, drill.cloud, SETTINGS)
+        store = store_of(drill.server, self, drill.cloud.weather)
         self.relay = Relay(
-            client,  # type: ignore[arg-type]
+            client,
             store,
             clock=self.monotonic,
             wall_clock=world.time,
@@ -65,7 +63,7 @@ class RelayProcess(Process):
             self.ended = error
             self.world.note(f"{self.name} ends: {error.code}")
 
-    def _may_pull(self) -> None:
+    def may_pull(self) -> None:
         """A pull that starts now must be allowed by the lease in the database."""
         lease = self._drill.server.store.leases.read(SETTINGS.queue)
         mine = lease is not None and lease.holder == self.relay.holder and not lease.expired
@@ -81,12 +79,13 @@ class Drill:
     """
 
     def __init__(self, seed: int, server: Server) -> None:
-        self.world = World(seed)
+        self.world = World(seed, "relays")
         self.server = server
         self.clock_was_set = False
         rng = self.world.rng
         self.cloud = Cloud(self.world, weather_of(rng))
         self.cloud.is_committed = server.holds
+        self.cloud.may_pull = lambda process: process.may_pull()  # type: ignore[attr-defined]
         server.begin(self.world)
         self.relays = [RelayProcess(self, f"relay{number}") for number in range(rng.randint(1, 3))]
         self._plan(rng)
@@ -161,6 +160,9 @@ def weather_of(rng: Random) -> Weather:
         return Weather(rtt=rng.choice((0.005, 0.02, 0.2)))
     return Weather(
         request_lost=rng.choice((0.0, 0.05)),
+        request_late=rng.choice((0.0, 0.0, 0.03)),
+        doubled=rng.choice((0.0, 0.0, 0.03)),
+        not_sent=rng.choice((0.0, 0.0, 0.03)),
         answer_lost=rng.choice((0.0, 0.05)),
         answer_late=rng.choice((0.0, 0.05)),
         throttled=rng.choice((0.0, 0.05)),

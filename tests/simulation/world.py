@@ -6,13 +6,14 @@ it runs until it waits, so between two waits nothing else happens.
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import queue
 import zlib
 from collections import deque
 from collections.abc import Callable
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
@@ -28,11 +29,17 @@ class World:
     """All that happens in one run.
 
     :param seed: decides everything.
+    :param scenario: what is played, for the command that repeats it.
     """
 
-    def __init__(self, seed: int) -> None:
+    current: ClassVar[World | None] = None
+
+    def __init__(self, seed: int, scenario: str = "") -> None:
+        World.current = self
         self.seed = seed
+        self.scenario = scenario
         self.rng = Random(seed)
+        self.names = Random(seed)  # apart, so that how many ids are made changes nothing else
         self.now = 0.0  # virtual monotonic seconds
         self.trace: deque[str] = deque(maxlen=TRACE)
         self.digest = 0
@@ -80,9 +87,8 @@ class World:
     def broken(self, error: BaseException) -> BrokenError:
         """Tell what does not hold, how it came to be and how to see it again."""
         last = "\n".join(self.trace)
-        told = BrokenError(
-            f"seed {self.seed}: {error!r}\nagain: make simulate SEED={self.seed}\nthe last steps:\n{last}"
-        )
+        again = f"make simulate ONLY={self.scenario} SEED={self.seed}"
+        told = BrokenError(f"seed {self.seed}: {error!r}\nagain: {again}\nthe last steps:\n{last}")
         told.__cause__ = error
         return told
 
@@ -108,7 +114,10 @@ class World:
                 process.go_on(thread)
 
         register(wake)
+        loop = asyncio._get_running_loop()
+        asyncio._set_running_loop(None)
         self._hub.switch()
+        asyncio._set_running_loop(loop)
         if not process.alive:
             raise GreenletExit
 
@@ -116,6 +125,12 @@ class World:
         """Let the running thread wait for some time; outside of threads nothing waits."""
         if self.in_thread():
             self.wait(lambda wake: self.after(seconds, wake))
+
+    def end(self) -> None:
+        """Let no thread do anything any more, not even where the garbage collector ends it."""
+        for process in self.processes:
+            process.alive = False
+        self._due.clear()
 
 
 class Process:
@@ -130,6 +145,8 @@ class Process:
         self.name = name
         self.alive = True
         self.frozen_until = 0.0
+        self.skew = 0.0  # seconds by which its wall clock is ahead
+        self.dies_in = float("inf")  # steps
         self.threads: list[SimulatedThread] = []
         world.processes.append(self)
 
@@ -148,6 +165,10 @@ class Process:
         """Monotonic seconds of its machine, whose clock began at another time than the world."""
         return self.world.now + 1000.0
 
+    def time(self) -> float:
+        """Unix seconds by the clock of its machine, which people and NTP set."""
+        return self.world.time() + self.skew
+
     def kill(self) -> None:
         """End it at once, as SIGKILL does: no thread of it does anything any more."""
         self.world.note(f"{self.name} is killed")
@@ -164,6 +185,10 @@ class Process:
             return
         if self.frozen_until > self.world.now or self.world.in_thread():
             self.world.at(self.frozen_until, lambda: self.go_on(thread))
+            return
+        self.dies_in -= 1
+        if self.dies_in < 0:
+            self.kill()
         else:
             thread.switch()
 
@@ -228,6 +253,15 @@ class Mailbox:
         takers, self._takers = self._takers, deque()
         for wake in takers:
             wake()
+
+    def wait(self, timeout: float | None) -> None:
+        """Wait until there is something, and take all of it."""
+        if timeout is None or timeout > 0:
+            try:
+                self.get(timeout=timeout)
+            except queue.Empty:
+                return
+        self._items.clear()
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """See `Mailbox.get`."""

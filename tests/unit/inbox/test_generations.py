@@ -63,6 +63,13 @@ def test_what_a_request_means(state: str) -> None:
     assert tuple(outcome(before(state), request(**who)) for who in (AGAIN, RETRY, CLEARED)) == TABLE[state]
 
 
+@pytest.mark.parametrize("state", sorted(STATES.keys() - {"refused", "lost"}))
+@pytest.mark.parametrize("changes", [{}, {"life": 3}, {"parameters": {**EDIT, "Definition": 10}}])
+def test_a_late_try_starts_nothing(state: str, changes: dict[str, Any]) -> None:
+    """A try that hung until a later one, perhaps of the cleared task, had done its work starts no VOD task."""
+    assert outcome(before(state, attempt=3), request(attempt=2, **changes)) == SAME
+
+
 @pytest.mark.parametrize("state", STATES)
 def test_other_parameters_are_another_task(state: str) -> None:
     """Whatever became of the task before: it was made of something else, and the reason names what."""

@@ -248,6 +248,23 @@ def test_it_goes_on_until_the_task_has_ended(client: VodClient, inbox: InboxStor
 
 
 @pytest.mark.usefixtures("quick")
+def test_a_refused_key_is_told(client: VodClient, inbox: InboxStore, vod_emulator: Emulator) -> None:
+    """A process that does not pull learns by its questions that the API key was replaced; one that may not ask goes on."""
+    loop = ReconcileLoop(Reconciler(client, inbox), bool, lambda *_: None)
+    vod_emulator.faults.script({"DescribeTaskDetail": ["error:AuthFailure.UnauthorizedOperation:no"] * 9})
+    for number in range(9):
+        loop.add(f"task-{number}", time.time() - 1)
+    loop.take_added()
+    loop.turn()
+    assert vod_emulator.calls.count("DescribeTaskDetail") == 9
+    vod_emulator.faults.script({"DescribeTaskDetail": ["error:AuthFailure.SecretIdNotFound:no"] * 9})
+    for number in range(9, 12):
+        loop.add(f"task-{number}", time.time() - 1)
+    with pytest.raises(VodAuthenticationError):
+        loop.run()
+
+
+@pytest.mark.usefixtures("quick")
 def test_nobody_asks_about_what_nobody_waits_for(client: VodClient, inbox: InboxStore, vod_emulator: Emulator) -> None:
     """Once nobody waits for a task, it costs no call."""
     waited = {"task-1"}

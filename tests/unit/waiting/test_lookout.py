@@ -106,6 +106,22 @@ async def test_news_do_not_overtake_the_scan(scene: Scene) -> None:
     assert not scene.lookout.scanning
 
 
+async def test_news_do_not_overtake_the_first_look(scene: Scene) -> None:
+    """Who has just come gets no news before what was there already was looked at for it, also where that look has failed."""
+    [first] = scene.uploads("mine")
+    scene.lookout.begin()
+    waiter = named("mine")
+    scene._index.add(waiter)
+    scene.uploads("mine")
+    scene.lookout.read_news()
+    await asyncio.sleep(0)
+    assert waiter.found is None
+    scene.lookout.look_up([waiter])
+    await scene.scan()
+    assert waiter.found is not None
+    assert waiter.found.position == first
+
+
 async def test_what_comes_during_the_scan_is_not_lost(scene: Scene) -> None:
     """An event that is read as news while the scan goes on is found by the scan, although it is news no more."""
     scene.uploads(*["other"] * (_PAGE + 50))

@@ -1,11 +1,7 @@
-"""Faults that somebody might make, one at a time: the simulation has to find them.
-
-Invariant: each is one small change to the product's own code, made at run time and taken back.
-"""
+"""Faults of relays, leases and the inbox."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from airflow_vod.exceptions import InboxUnavailableError
@@ -14,15 +10,9 @@ from airflow_vod.inbox.store import InboxStore
 from airflow_vod.relay import steps
 from airflow_vod.relay.pipeline import Pipeline
 from airflow_vod.relay.steps import Relay
+from tests.simulation.faults.planting import Set, fault_of
 
-Set = Callable[[Any, str, Any], None]
-BUGS: dict[str, Callable[[Set], None]] = {}
-
-
-def bug(plant: Callable[[Set], None]) -> Callable[[Set], None]:
-    """List a fault under the name of its function."""
-    BUGS[plant.__name__] = plant
-    return plant
+bug = fault_of("relays")
 
 
 @bug
