@@ -73,7 +73,7 @@ def test_one_seed_is_one_run(server: Server, name: str) -> None:
 def test_most_planted_faults_are_looked_for() -> None:
     """Of all that are planted one in twenty may go unnoticed, and that is named."""
     assert len(FAULTS) >= 20
-    assert NOT_FOUND <= FAULTS.keys()
+    assert FAULTS.keys() >= NOT_FOUND
     assert len(NOT_FOUND) * 20 <= len(FAULTS)
 
 
