@@ -40,7 +40,9 @@ class Lookout:
         self._queue = queue
         self._index = index
         self._lock = lock
-        self._groups: dict[_Group, dict[EventWaiter, None]] = {}  # for whom what is there already is not yet read to the end
+        self._groups: dict[
+            _Group, dict[EventWaiter, None]
+        ] = {}  # for whom what is there already is not yet read to the end
 
     @property
     def scanning(self) -> bool:
