@@ -217,7 +217,7 @@ class Installation:
 
     def provider(self) -> str:
         """Let Airflow find the provider and its hook."""
-        self.run("airflow", "providers", "get", "airflow-vod", "--output", "json")
+        self.run("airflow", "providers", "get", "airflow-provider-tencent-vod", "--output", "json")
         hooks = self.run("airflow", "providers", "hooks", "--output", "json")
         if "airflow_vod.hooks.vod.VodHook" not in hooks:
             raise CheckError(hooks)

@@ -34,7 +34,7 @@ class WaiterIndex:
     """The waiters of a watch. Not safe for several threads: the watch holds its lock."""
 
     def __init__(self) -> None:
-        self._waiters: set[Waiter] = set()
+        self._waiters: dict[Waiter, None] = {}  # in the order in which they came, so that a run can be repeated
         self._by_task: dict[str, list[TaskWaiter]] = {}
         self._by_key: dict[_Key, dict[MatchWaiter, None]] = {}
         self._fields: Counter[str] = Counter()  # by which somebody is found in `_by_key`
@@ -53,7 +53,7 @@ class WaiterIndex:
 
     def add(self, waiter: Waiter) -> None:
         """Take a waiter in."""
-        self._waiters.add(waiter)
+        self._waiters[waiter] = None
         self._loops[waiter.loop] += 1
         for vod_task_id in waiter.listed_for:
             self._by_name.setdefault((waiter.name, vod_task_id), {})[waiter] = None
@@ -72,7 +72,7 @@ class WaiterIndex:
         """
         if waiter not in self._waiters:
             return False
-        self._waiters.discard(waiter)
+        del self._waiters[waiter]
         _add(self._loops, waiter.loop, -1)
         for vod_task_id in waiter.listed_for:
             _remove(self._by_name, (waiter.name, vod_task_id), waiter)

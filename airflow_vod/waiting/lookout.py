@@ -40,7 +40,9 @@ class Lookout:
         self._queue = queue
         self._index = index
         self._lock = lock
-        self._groups: dict[_Group, set[EventWaiter]] = {}  # for whom what is there already is not yet read to the end
+        self._groups: dict[
+            _Group, dict[EventWaiter, None]
+        ] = {}  # for whom what is there already is not yet read to the end
 
     @property
     def scanning(self) -> bool:
@@ -66,7 +68,7 @@ class Lookout:
         for waiter in waiters:
             if isinstance(waiter, EventWaiter) and not waiter.in_scan:
                 waiter.scanning = waiter.in_scan = True
-                self._groups.setdefault(_group_of(waiter), set()).add(waiter)
+                self._groups.setdefault(_group_of(waiter), {})[waiter] = None
         call_in_loops([(each, each.note_look) for each in waiters if not isinstance(each, EventWaiter)])
 
     def scan(self) -> bool:
@@ -78,12 +80,12 @@ class Lookout:
             return False
         key, group = next(iter(self._groups.items()))
         with self._lock:
-            group = self._groups[key] = {each for each in group if each in self._index and each.found is None}
+            group = self._groups[key] = {each: None for each in group if each in self._index and each.found is None}
         if not group or self._scan_page(group, by_ids=key.vod_ids is not None):
             del self._groups[key]
         return self.scanning
 
-    def _scan_page(self, group: set[EventWaiter], *, by_ids: bool) -> bool:
+    def _scan_page(self, group: Collection[EventWaiter], *, by_ids: bool) -> bool:
         """Read the next page for a group.
 
         :param by_ids: whether its waiters ask for the same ids, by which the inbox finds their few events.
@@ -124,7 +126,7 @@ class Lookout:
             ]
         call_in_loops(calls)
 
-    def _hand_out_matches(self, events: Iterable[StoredEvent], only: set[EventWaiter] | None = None) -> None:
+    def _hand_out_matches(self, events: Iterable[StoredEvent], only: Collection[EventWaiter] | None = None) -> None:
         """Deliver events to the waiters that they match; matching takes no lock, so it blocks no other thread.
 
         :param only: those for whom they are read; None for all whose look is over, and for followers.
@@ -146,7 +148,7 @@ class Lookout:
         call_in_loops(calls)
 
 
-def _takes(waiter: MatchWaiter, stored: StoredEvent, only: set[EventWaiter] | None) -> bool:
+def _takes(waiter: MatchWaiter, stored: StoredEvent, only: Collection[EventWaiter] | None) -> bool:
     if not isinstance(waiter, EventWaiter):
         return only is None
     return (not waiter.scanning if only is None else waiter in only) and waiter.accepts(stored)

@@ -98,7 +98,7 @@ class AsyncProcess(Process):
                 index._loops,
             )
             found += [f"an entry of the index: {part}" for part in parts if part]
-            found += ["a group of the lookout"] * bool(watch._lookout._groups)
+            found += ["a group of the lookout"] * bool(watch._lookout._groups and watch._failure is None)
             found += ["a watch that has not ended"] * watch._thread.is_alive()
         return found
 

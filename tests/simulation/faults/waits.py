@@ -27,7 +27,8 @@ def no_first_look(change: Set) -> None:
 
     def only_noted(self: Lookout, waiters: Any) -> None:
         for waiter in waiters:
-            waiter.scanning = False
+            if isinstance(waiter, EventWaiter):
+                waiter.scanning = False
             waiter.loop.call_soon_threadsafe(waiter.note_look)
 
     change(Lookout, "look_up", only_noted)
