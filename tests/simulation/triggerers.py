@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-from airflow_vod.events.parse import read_event
-from airflow_vod.exceptions import InboxError, VodConnectionError
+from airflow_vod.exceptions import VodConnectionError
 from airflow_vod.tencent import client as client_module
 from airflow_vod.triggers import base as trigger_module
 from airflow_vod.waiting import feed as feed_module
 from airflow_vod.waiting import watch as watch_module
 from airflow_vod.waiting import watches as watches_module
 from airflow_vod.waiting.watches import Watches
-from airflow_vod.web.intake import Intake
 from tests.simulation.cloud import Client, Cloud
 from tests.simulation.databases import Server, store_of
 from tests.simulation.loops import Loop
@@ -28,9 +26,6 @@ from tests.simulation.world import Process
 if TYPE_CHECKING:
     from airflow_vod.tencent.settings import VodSettings
     from airflow_vod.waiting.watch import Watch
-
-PUSH_TRIES = 3  # for which VOD offers a callback
-PUSH_TIMEOUT = 5.0  # seconds
 
 
 class AsyncProcess(Process):
@@ -101,31 +96,6 @@ class AsyncProcess(Process):
             found += ["a group of the lookout"] * bool(watch._lookout._groups and watch._failure is None)
             found += ["a watch that has not ended"] * watch._thread.is_alive()
         return found
-
-
-class ApiServer(AsyncProcess):
-    """A process that takes callbacks in."""
-
-    def receive(self, event: Mapping[str, Any], tries: int = PUSH_TRIES) -> None:
-        """Take one callback, as VOD offers it: again, where it is not told 200 in time."""
-        answered: list[bool] = []
-
-        async def take() -> None:
-            self._intake = getattr(self, "_intake", None) or Intake(lambda: self.store)
-            try:
-                await self._intake.receive(self.settings().queue, read_event(event))
-            except InboxError:
-                answered.append(False)
-            else:
-                answered.append(True)
-
-        def again() -> None:
-            if answered != [True] and tries > 1:
-                self.world.note("VOD calls back again")
-                self.receive(event, tries - 1)
-
-        self.spawn(take, lambda _: None)
-        self.world.after(PUSH_TIMEOUT + 1, again)
 
 
 class _Hook:
