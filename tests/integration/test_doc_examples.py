@@ -83,7 +83,7 @@ def test_python(page: str, vod_here: Emulator, tmp_path: Path, request: pytest.F
     """The Python of a page works, block after block; its DAGs succeed, its tests pass, its watchers fire."""
     named: dict[str, Any] = {"__name__": "example"}
     known = set(DagContext.autoregistered_dags)
-    request.getfixturevalue("monkeypatch").setattr(DagContext, "current_autoregister_module_name", "example")
+    request.getfixturevalue("monkeypatch").setattr(DagContext, "current_autoregister_module_name", __name__)
     dag_id = re.sub(r"\W", "_", page)
     with DAG(dag_id, schedule=None, params={"vod_task_id": "Concat-1"}):
         for example in of_language("python")[page]:
