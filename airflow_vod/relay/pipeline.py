@@ -22,18 +22,18 @@ from airflow_vod.exceptions import (
 )
 from airflow_vod.relay.backoff import Backoff
 from airflow_vod.relay.leadership import Leadership
+from airflow_vod.relay.pace import MAX_DEPTH, Pace
 from airflow_vod.relay.steps import CONFIRM_WINDOW, Delivery, Relay
 from airflow_vod.relay.workers import Workers
-from airflow_vod.tencent.client import CONFIRM_LIMIT, PULL_HOLD, PULL_LIMIT
+from airflow_vod.tencent.client import CONFIRM_LIMIT, PULL_HOLD
 
 log = logging.getLogger(__name__)
 
-MAX_DEPTH = 32  # pulls in flight; 22 keep the API's ceiling busy at a round trip of 200 ms
 GROUP_LIMIT = 512  # events per commit
 GATHER_EVENTS = 160  # while there is a backlog, a commit waits until it has so many events
 GATHER_SECONDS = 0.05  # or until the first has waited for so long: each commit costs, and a backlog is late already
 COMMIT_LAG = 8.0  # seconds that pulled events may wait for their commit or confirm before pulling pauses
-EMPTY_INTERVAL = 0.25  # seconds between pulls where VOD reports an empty queue without holding the pull
+FLOW_CONFIRM = 1.0  # seconds for which, where events flow, one waits to be confirmed together with others
 NEWS_PAUSE = 0.1  # seconds without a new pull after news, in a process that may end now that it has them
 PERMANENT_AFTER = 3  # refusals in a row that end a relay: a single one may be the API's own slip
 OVERDUE = PULL_HOLD + 1  # seconds after which the answer to a pull is no longer expected
@@ -64,7 +64,7 @@ class Pipeline:
         self.relay = relay
         self._max_depth = max_depth
         self._passes_by = passes_by
-        self._depth = 1
+        self._pace = Pace(max_depth)
         self._stopping = False
         self._error: BaseException | None = None
         self._workers = workers or Workers(f"vod-worker {relay.queue}")
@@ -79,9 +79,6 @@ class Pipeline:
         self._leadership = Leadership(relay, self._workers, self._pull_backoff, self._fail)
         self._refusals = 0  # of pulls, in a row
         self._confirm_refusals = 0
-        self._backlog = False  # the latest pull was full
-        self._caught_up = False  # the latest pull was not
-        self._next_pull_due = float("-inf")
         self._in_use = True  # the queue, as far as VOD says
 
     def _backoff(self, what: str, limit: float) -> Backoff:
@@ -104,7 +101,7 @@ class Pipeline:
         """
         if not self._leadership.decided or self._uncommitted or self._committing:
             return False
-        return not self._leadership.leading or not self._in_use or self._caught_up
+        return not self._leadership.leading or not self._in_use or self._pace.caught_up
 
     def run(self) -> None:
         """Relay until `stop` is called, whenever no other process holds the lease.
@@ -176,11 +173,11 @@ class Pipeline:
             return _NEVER
         if self._awaits_commit() or self._lags(self._unconfirmed):
             return _NEVER
-        if (pause := max(self._pull_backoff.pause(), self._commit_backoff.pause(), self._next_pull_due - now)) > 0:
+        if (pause := max(self._pull_backoff.pause(), self._commit_backoff.pause(), self._pace.due - now)) > 0:
             return pause
         # A pull whose answer is overdue was probably lost on the way; it must not hold up the others.
         expected = self._expected_pulls(now)
-        while expected < self._depth and len(self._pulls) < self._max_depth:
+        while expected < self._pace.depth and len(self._pulls) < self._max_depth:
             expected += 1
             self._pull_count += 1
             self._pulls[self._pull_count] = now
@@ -194,7 +191,7 @@ class Pipeline:
         """Say whether events at hand have to be committed before the next pull."""
         if not self._uncommitted and not self._committing:
             return False  # even where the latest commit failed: only new events can show whether it works again
-        waits = not self._backlog and self._passes_by()
+        waits = not self._pace.backlog and self._passes_by()
         return waits or self._commit_backoff.failing or self._lags(self._uncommitted)
 
     def _lags(self, deliveries: deque[Delivery]) -> bool:
@@ -223,25 +220,13 @@ class Pipeline:
                 self._uncommitted.extend(answer)
                 self._pull_backoff.succeeded()
                 self._refusals = 0
-                self._next_pull_due = float("-inf") if answer else max(self._next_pull_due, started + EMPTY_INTERVAL)
-                self._adapt(len(answer))
-
-    def _adapt(self, pulled: int) -> None:
-        """A full batch says that more is waiting; an empty one, after its long poll, that one poll is enough."""
-        self._backlog = pulled >= PULL_LIMIT
-        self._caught_up = not self._backlog
-        if pulled >= PULL_LIMIT:
-            self._depth = min(self._depth * 2, self._max_depth)
-        elif pulled == 0:
-            self._depth = 1
-        elif self._depth > 1:
-            self._depth -= 1
+                self._pace.answered(len(answer), started, self.relay.clock())
 
     def _pull_failed(self, error: VodApiError, started: float) -> None:
         self.relay.count_pull_failure(error)
         if started < self._pull_backoff.failed_last:
             return  # concurrent pulls that fail alike are one failure
-        self._depth = max(1, self._depth // 2)
+        self._pace.failed()
         refused = isinstance(error, (VodAuthenticationError, VodInvalidRequestError))
         # One answer that was lost says nothing about the next pull, so that one goes out at once.
         patience = 0 if refused or isinstance(error, VodThrottledError) else 1
@@ -262,7 +247,7 @@ class Pipeline:
         if self._committing or not self._uncommitted:
             return _NEVER
         age = now - self._uncommitted[0].pulled_monotonic
-        if self._backlog and len(self._uncommitted) < GATHER_EVENTS and age < GATHER_SECONDS:
+        if self._pace.backlog and len(self._uncommitted) < GATHER_EVENTS and age < GATHER_SECONDS:
             return GATHER_SECONDS - age
         if not self._stopping and (pause := self._commit_backoff.pause()):
             return pause
@@ -279,12 +264,12 @@ class Pipeline:
             case list():
                 self._unconfirmed.extend(answer)
                 self._commit_backoff.succeeded()
-                if self.relay.summary.stored > stored and not self._backlog and self._passes_by():
-                    self._next_pull_due = self.relay.clock() + NEWS_PAUSE
+                if self.relay.summary.stored > stored and not self._pace.backlog and self._passes_by():
+                    self._pace.rest(self.relay.clock() + NEWS_PAUSE)
             case InboxUnavailableError():
                 self._uncommitted.extendleft(reversed(group))
                 self._commit_backoff.failed(answer)
-                self._depth = 1
+                self._pace.slow_down()
                 if self._stopping:  # do not wait for the database: the events come back
                     self.relay.summary.let_go += len(self._uncommitted)
                     self._uncommitted.clear()
@@ -294,14 +279,18 @@ class Pipeline:
     # Confirms
 
     def _start_confirms(self) -> float:
-        """Confirm in full chunks while many events flow, and at once when few do."""
+        """Confirm in full chunks while many events flow, and at once when few come."""
         now = self.relay.clock()
         while self._unconfirmed and now - self._unconfirmed[0].pulled_monotonic > CONFIRM_WINDOW:
             self._unconfirmed.popleft()
             self.relay.summary.confirm_failures += 1
         while self._unconfirmed and self._confirms < self._max_depth:
-            if self._confirms and len(self._unconfirmed) < CONFIRM_LIMIT:
-                break
+            if len(self._unconfirmed) < CONFIRM_LIMIT:
+                if self._confirms:
+                    break
+                age = now - self._unconfirmed[0].pulled_monotonic
+                if self._pace.flows and age < FLOW_CONFIRM and not self._stopping:
+                    return FLOW_CONFIRM - age
             self._confirms += 1
             self._start_confirm(_first(self._unconfirmed, CONFIRM_LIMIT))
         return _NEVER

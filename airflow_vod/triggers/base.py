@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -197,7 +198,10 @@ class VodWaitTrigger(BaseTrigger):
                 if pause <= 0:
                     return self._timed_out(waiter)
                 report.write(self._wanted(waiter), self._known(waiter))
-                news = await waiter.next(min(pause, report.pause()))  # type: ignore[attr-defined]
+                pause = min(pause, report.pause())
+                if watch.trouble:
+                    pause = min(pause, await self._follow_connection(pause))
+                news = await waiter.next(pause)  # type: ignore[attr-defined]
         finally:
             waiter.listed_on = self.goes_on
             watch.discard(waiter)
@@ -208,22 +212,42 @@ class VodWaitTrigger(BaseTrigger):
 
         :return: None where the time is over before there is one.
         """
+        while True:
+            watch = await self._find_watch(max(self._remaining(), look_by - time.time()))
+            if watch is None:
+                return None
+            self.watch = watch
+            if watch.add(waiter):
+                return watch
+
+    async def _find_watch(self, patience: float) -> Watch | None:
+        """Find the watch for what the connection says now.
+
+        :param patience: seconds.
+        :return: None where there is none by then.
+        """
         from airflow_vod.waiting.watches import watch_of
 
-        while True:
-            finding = asyncio.ensure_future(watch_of(self.vod_conn_id, self.sub_app_id, self.read_settings))
-            try:
-                # Not `wait_for`: that of Python 3.11 may swallow a cancellation.
-                patience = max(self._remaining(), look_by - time.time())
-                done, _ = await asyncio.wait({finding}, timeout=None if patience == float("inf") else patience)
-            finally:
-                if not finding.done():
-                    finding.cancel()
-            if not done:
-                return None
-            self.watch = finding.result()
-            if self.watch.add(waiter):
-                return self.watch
+        finding = asyncio.ensure_future(watch_of(self.vod_conn_id, self.sub_app_id, self.read_settings))
+        try:
+            # Not `wait_for`: that of Python 3.11 may swallow a cancellation.
+            done, _ = await asyncio.wait({finding}, timeout=None if patience == float("inf") else patience)
+        finally:
+            if not finding.done():
+                finding.cancel()
+        return finding.result() if done else None
+
+    async def _follow_connection(self, patience: float) -> float:
+        """Look whether somebody has mended the connection: where it was edited, its watch retires, and whoever waits joins anew.
+
+        :param patience: seconds.
+        :return: the seconds after which to look again.
+        """
+        from airflow_vod.waiting.watches import SETTINGS_AGE
+
+        with suppress(VodError):  # a connection that cannot be read now says nothing against the one that was read
+            await self._find_watch(patience)
+        return SETTINGS_AGE
 
     @property
     def idle(self) -> bool:

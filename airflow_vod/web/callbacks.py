@@ -26,7 +26,6 @@ from airflow_vod.exceptions import VodError
 from airflow_vod.web import bodies
 from airflow_vod.web.bodies import Bodies, BodyError
 from airflow_vod.web.budgets import HourlyBudget
-from airflow_vod.web.connections import UNKNOWN_TIMEOUT
 from airflow_vod.web.proof import Verdict, judge, may_be_signed, presented_by, reason_of_refusal
 from airflow_vod.web.redaction import event_in, load
 from airflow_vod.web.signature import claim_in, is_genuine
@@ -39,8 +38,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Hides what it took to refuse it, and slows floods down.
-REFUSED_AFTER = UNKNOWN_TIMEOUT  # seconds from the arrival of a callback
+# Hides what it took to refuse it (longer than `connections.UNKNOWN_TIMEOUT`), and lets a flood wait instead of genuine callbacks.
+REFUSED_AFTER = 3.0  # seconds from the arrival of a callback; VOD waits for 5
 MAX_HELD = 1000  # refusals that are held back at once, per process; further ones are sent at once
 UNPARSED_PER_HOUR = 60  # bodies kept per queue and process
 REFUSALS_PER_HOUR = 10  # log lines per reason and process

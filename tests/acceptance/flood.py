@@ -180,6 +180,8 @@ def main(seconds: float) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = InboxStore.open(f"sqlite:///{folder}/vod_inbox.db")
         with api_server(Path(folder), store.url, SETTINGS) as airflow:
+            server = airflow.processes["api-server"]
+            airflow.wait(lambda: server.output.count("Application startup complete") == 2, 120)  # both workers
             print(measure(airflow.port, seconds))
         store.close()
 

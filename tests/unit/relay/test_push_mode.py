@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -93,12 +92,11 @@ def test_without_permission_to_confirm_a_relay_ends(
     vod_emulator.faults.script({"ConfirmEvents": ["error:UnauthorizedOperation:no"] * 3})
     ended: list[BaseException | None] = []
     thread = run_in_thread(Pipeline(Relay(client, inbox)), ended.append)
-    began = time.monotonic()
     for number in range(3):
         publish(vod_emulator, 1, prefix=f"Concat-{number}")
-        until(lambda number=number: len(inbox.newest(limit=10)) == number + 1)  # type: ignore[misc]
+        until(lambda number=number: vod_emulator.calls.count("ConfirmEvents") == number + 1)  # type: ignore[misc]
     thread.join(10)
-    assert time.monotonic() - began < 10
     assert isinstance(ended[0], VodAuthenticationError)
     assert ended[0].action == "ConfirmEvents"
+    assert len(inbox.newest(limit=10)) == 3
     assert vod_emulator.queue(SUB_APP_ID).hidden == 3

@@ -6,6 +6,7 @@ import itertools
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from airflow_vod.emulator import Emulator, EmulatorOptions
 from airflow_vod.inbox import InboxStore
 from airflow_vod.relay import pipeline as pipeline_module
+from airflow_vod.relay.pace import FLOW_GAP
 from airflow_vod.relay.pipeline import Pipeline
 from airflow_vod.relay.steps import Relay
 from tests.relays import SUB_APP_ID, client_of, publish, until
@@ -124,9 +126,10 @@ def test_duplicates_are_no_reason_to_pause(vod_emulator: Emulator, run_sqlite: R
     running = run_sqlite(passes_by=True)
     until(lambda: running.relay.summary.stored == 1)
     until(lambda: vod_emulator.queue(SUB_APP_ID).waiting == 1)
+    time.sleep(2 * FLOW_GAP)
     publish(vod_emulator, 1)
     until(lambda: running.relay.summary.duplicates == 1)
-    assert running.pipeline._next_pull_due == float("-inf")
+    assert running.pipeline._pace.due == float("-inf")
 
 
 def test_who_stands_by_stops_at_once(vod_emulator: Emulator, run_sqlite: Run) -> None:

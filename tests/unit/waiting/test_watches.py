@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import multiprocessing
 import threading
 import time
@@ -15,6 +16,7 @@ from airflow_vod.exceptions import InboxUnavailableError
 from airflow_vod.tencent.settings import VodSettings
 from airflow_vod.triggers import base as triggers
 from airflow_vod.triggers.vod import VodTaskTrigger
+from airflow_vod.waiting import trouble as trouble_module
 from airflow_vod.waiting import watch as watch_module
 from airflow_vod.waiting import watches as watches_module
 from airflow_vod.waiting.waiter import TaskWaiter
@@ -67,6 +69,24 @@ async def test_an_edited_connection_ends_the_old_watch(connection: Emulator, mon
     assert trigger.watch is new
     await asyncio.to_thread(old.join)
     assert not old.alive
+
+
+async def test_a_connection_that_is_mended_is_followed(connection: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While pulls fail, those who wait read the connection again: whoever mends it need not start their tasks anew."""
+    monkeypatch.setattr(watches_module, "SETTINGS_AGE", 0.5)
+    monkeypatch.setattr(trouble_module, "HITCH", 0.1)
+    right = json.loads(connection.airflow_connection(SUB_APP_ID))
+    wrong = right | {"host": "http://127.0.0.1:9"}
+    monkeypatch.setenv("AIRFLOW_CONN_VOD_DEFAULT", json.dumps(wrong))
+    trigger = VodTaskTrigger(vod_task_id="Concat-1", vod_conn_id="vod_default", deadline=time.time() + 300)
+    waiting = asyncio.create_task(trigger._last_event())
+    await asyncio.to_thread(until, lambda: trigger.watch and trigger.watch.trouble)
+    old = trigger.watch
+    monkeypatch.setenv("AIRFLOW_CONN_VOD_DEFAULT", json.dumps(right))
+    connection.publish_concat("Concat-1", files=["http://example.com/a.mp4"], sub_app_id=SUB_APP_ID)
+    assert (await asyncio.wait_for(waiting, 60)).payload == {"status": "found"}
+    assert old is not None
+    await asyncio.to_thread(old.join)
 
 
 async def test_an_edited_connection_is_read_after_a_while_only(

@@ -321,10 +321,10 @@ async def test_a_signature_counts_only_at_the_top_of_a_body(http: httpx.AsyncCli
 
 async def test_every_refusal_takes_the_same_time(inbox: InboxStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether a connection exists cannot be told by a clock: cached or not, with a slow secrets backend, all wait alike."""
-    monkeypatch.setattr(callbacks, "REFUSED_AFTER", 0.4)
+    monkeypatch.setattr(callbacks, "REFUSED_AFTER", 2.0)
 
     def slow(conn_id: str) -> VodSettings | None:
-        time.sleep(0.1)
+        time.sleep(0.5)
         return SETTINGS.get(conn_id)
 
     app = create_app(connections=Connections(slow), inbox=lambda: inbox, clock=lambda: NOW)
@@ -336,9 +336,9 @@ async def test_every_refusal_takes_the_same_time(inbox: InboxStore, monkeypatch:
             took.append(time.monotonic() - began)
         began = time.monotonic()
         assert (await http.post("/signed", json=EVENT | SIGNED)).status_code == 200
-        assert time.monotonic() - began < 0.4
-    assert min(took) >= 0.39
-    assert max(took) - min(took) < 0.2
+        assert time.monotonic() - began < 2
+    assert min(took) >= 1.99
+    assert max(took) - min(took) < 0.45
 
 
 async def test_refusals_that_are_held_are_bounded(http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
