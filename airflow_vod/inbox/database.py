@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote, quote_plus
 
+import sqlalchemy
 from sqlalchemy import bindparam, create_engine
 from sqlalchemy import exc as sql
 from sqlalchemy.engine import URL, Connection, make_url
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 OPTION = "[tencent_vod] inbox_sql_alchemy_conn"
 MASK = "***"
+_IS_1_4 = sqlalchemy.__version__.startswith("1.4.")
 
 
 class Database:
@@ -119,6 +121,12 @@ class Database:
         return error.connection_invalidated or self.dialect.is_transient(cause)
 
     def _unusable(self, error: Exception) -> InboxError:
+        if isinstance(error, sql.NoSuchModuleError) and _IS_1_4 and (older := self.dialect.driver_of_1_4):
+            package, scheme = older
+            return InboxError(
+                f"The driver for the inbox ({self.url}) is not known to SQLAlchemy 1.4, which this version of Airflow has. "
+                f"Install another with `pip install {package}`, and begin {OPTION} with {scheme}://."
+            )
         if isinstance(error, ImportError) and (driver := self.dialect.driver):
             extra, scheme = driver
             return InboxError(

@@ -16,6 +16,7 @@ import pytest
 from airflow.sdk import BaseOperator, BaseOperatorLink, BaseSensorOperator, Connection
 from airflow.triggers.base import BaseTrigger
 
+import airflow_vod
 from airflow_vod.get_provider_info import EXTRA_FIELDS, RENAMED_FIELDS, SECRET_FIELDS, get_provider_info
 from airflow_vod.hooks import config
 from airflow_vod.hooks import vod as hooks
@@ -27,6 +28,7 @@ INFO = get_provider_info()
 [CONNECTION] = INFO["connection-types"]
 LINKS: list[str] = INFO["extra-links"]
 ROOT = Path(__file__).parents[2]
+PACKAGE = Path(airflow_vod.__file__).parent  # of the wheel, where that is what is tested
 
 
 def test_airflow_accepts_it() -> None:
@@ -56,7 +58,7 @@ def test_airflow_finds_it() -> None:
 def test_every_module_is_declared(section: str, folder: str, base: type) -> None:
     """Those modules of a folder are declared, and no others, that hold public classes of what the section promises."""
     declared = {name for entry in INFO[section] for name in entry["python-modules"]}
-    names = {f"airflow_vod.{folder}.{file.stem}" for file in (ROOT / "airflow_vod" / folder).glob("[!_]*.py")}
+    names = {f"airflow_vod.{folder}.{file.stem}" for file in (PACKAGE / folder).glob("[!_]*.py")}
     assert declared == {name for name in names if _public_classes(name, base)}
 
 

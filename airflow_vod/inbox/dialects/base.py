@@ -45,6 +45,9 @@ class Dialect:
     driver: ClassVar[tuple[str, str] | None] = None
     """This package's extra that installs a driver, and the scheme of URLs that uses it; None where Python brings one."""
 
+    driver_of_1_4: ClassVar[tuple[str, str] | None] = None
+    """What to install, and the scheme that uses it, where SQLAlchemy 1.4 (Airflow 3.0) does not know `driver`."""
+
     closes_at_fork = False
     """Whether the child of a fork must not even inherit idle connections."""
 

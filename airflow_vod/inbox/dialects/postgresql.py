@@ -58,6 +58,7 @@ class PostgreSQL(Dialect):
     """
 
     driver = ("postgres", "postgresql+psycopg")
+    driver_of_1_4 = ("psycopg2-binary", "postgresql+psycopg2")
 
     # Unlike now(), clock_timestamp() advances within a transaction, so it includes the time spent waiting for a lock.
     own_clock = cast(func.extract("epoch", func.clock_timestamp()), Seconds)

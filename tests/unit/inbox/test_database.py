@@ -8,6 +8,7 @@ import pytest
 
 from airflow_vod.exceptions import InboxError, InboxUnavailableError
 from airflow_vod.inbox import InboxStore
+from airflow_vod.inbox import database as databases
 from airflow_vod.inbox.database import Database
 from tests.databases import PostgreSQLServer
 from tests.samples import concat_event
@@ -76,6 +77,14 @@ def test_an_at_sign_that_is_none_of_a_password(tmp_path: Path) -> None:
 def test_database_that_cannot_be_used(url: str, remedy: str) -> None:
     """An unsupported kind of database, or one whose driver is missing, is refused with the remedy."""
     assert remedy in _raised(url, InboxError)
+
+
+def test_a_driver_that_sqlalchemy_1_4_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Airflow 3.0 the error names the driver for PostgreSQL that works there."""
+    monkeypatch.setattr(databases, "_IS_1_4", True)
+    message = _raised(f"postgresql+psycopg9://user:{QUOTED}@host/x", InboxError)
+    assert "pip install psycopg2-binary`, and begin" in message
+    assert "with postgresql+psycopg2://" in message
 
 
 def test_secrets_in_the_query_are_masked() -> None:
