@@ -43,7 +43,7 @@ def _text(node: ast.AST) -> str:
     if isinstance(node, ast.JoinedStr):
         return "".join(_text(part) if isinstance(part, ast.Constant) else "…" for part in node.values)
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return " ".join(re.sub(r"%\.?\d*[a-z]", "…", node.value).split())
+        return re.sub(r"%\.?\d*[a-z]", "…", node.value).replace("\n", " ")
     return ""
 
 
