@@ -36,6 +36,7 @@ check: lint ## Linters, types and the tests of one part: PART=tests/unit/relay.
 	$(BIN)/pytest -q $(or $(PART),tests/unit/cli/test_output.py tests/unit/test_rooms.py)
 
 test: lint ## Linters, types and every test; JOBS=1 for one after the other.
+	$(BIN)/pytest -n $(JOBS) tests/simulation
 	$(BIN)/pytest -n $(JOBS) --dist loadfile
 
 ##@ Larger tests and measurements

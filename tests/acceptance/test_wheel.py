@@ -172,7 +172,7 @@ def test_the_demo(installed: Installation) -> None:
         cwd=installed.home,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

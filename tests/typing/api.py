@@ -54,7 +54,7 @@ def dag() -> None:
 
 def watcher() -> Asset:
     """A trigger is what an asset's watcher takes."""
-    VodEventTrigger(event_types="NewFileUpload")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    VodEventTrigger(event_type=7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     trigger = VodEventTrigger(event_type=("NewFileUpload", "FileDeleted"), match={"file_id": "1"}, sub_app_id="7")
     assert_type(trigger.serialize(), tuple[str, dict[str, Any]])
     return Asset("vod_uploads", watchers=[AssetWatcher(name="vod_uploads", trigger=trigger)])
