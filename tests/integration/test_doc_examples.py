@@ -36,7 +36,7 @@ from tests.doc_examples import PAGES, Example, examples, of_language
 
 pytestmark = pytest.mark.usefixtures("airflow_db")
 
-NOT_RUN = 14  # examples that may not be run
+NOT_RUN = 18  # examples that may not be run
 PROCESSED = {"bash", "console", "dockerfile", "ini", "json", "python", "sql", "yaml"}
 DRAWINGS = {"README.md", "docs/concepts.md"}
 EMULATOR = "http://127.0.0.1:9900"  # in the docs
