@@ -238,9 +238,7 @@ def _program(name: str) -> str:
     """Find a program of MariaDB's server, which may be where only root looks for it."""
     found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     if found is None:
-        raise RuntimeError(
-            f"There is no {name} here; install MariaDB's server: apt-get install mariadb-server-core mariadb-client-core."
-        )
+        raise RuntimeError(f"There is no {name} here. Debian: apt-get install mariadb-server-core mariadb-client-core.")
     return found
 
 

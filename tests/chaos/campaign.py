@@ -122,7 +122,7 @@ class Report:
 
     def expected_troubles(self) -> list[str]:
         """The errors of the database that somebody must have met."""
-        restarted = ["connection lost"] if self.database == "postgresql" else []
+        restarted = ["connection lost"] if self.database != "sqlite" else []
         return ["database locked", "database full", "pool exhausted", *restarted]
 
     def __str__(self) -> str:

@@ -33,7 +33,8 @@ SCHEMA_LOCK = "vod_inbox_schema"
 # error, not cut. What stands in /*M! */ is read by MariaDB alone, what stands in /*!80000 */ by MySQL alone.
 _SET_UP = (
     "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES'), default_storage_engine = InnoDB,"
-    " innodb_lock_wait_timeout = LEAST(@@innodb_lock_wait_timeout, {lock})"
+    " innodb_lock_wait_timeout = LEAST(@@innodb_lock_wait_timeout, {lock}),"  # for rows
+    " lock_wait_timeout = LEAST(@@lock_wait_timeout, {lock})"  # for tables that are being changed
     " /*M! , idle_transaction_timeout = COALESCE(NULLIF(@@idle_transaction_timeout, 0), {idle}) */"
     " /*!80000 , wait_timeout = LEAST(@@wait_timeout, {silent}) */"
 )
