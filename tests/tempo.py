@@ -1,6 +1,6 @@
 """Lets relays live some twenty times as fast as VOD's own times make them, for tests of what comes after a failure.
 
-Invariant: the proportions stay: a hold ends well before a handle does, and a lease outlives the longest pull.
+Invariant: the proportions stay: a hold ends well before a handle does, and a lease is renewed several times in its life.
 """
 
 from __future__ import annotations

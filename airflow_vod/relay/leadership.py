@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LEASE_RENEWAL = 2.0  # seconds between renewals
-ELECTION_PAUSE = 1.0  # seconds between two looks at a lease that another process holds
+LEASE_RENEWAL = 1.0  # seconds between renewals
+ELECTION_PAUSE = 0.7  # seconds between two looks at a lease that another process holds
 YIELD_AFTER = 60.0  # seconds without an answer to a pull after which another process may try: its network may be better
 YIELD_FOR = 15.0  # seconds that it has to begin
-_LEASE_BACKOFF = 2.0  # seconds between two tries at most: some must fit into what is left of a lease
+_LEASE_BACKOFF = 1.0  # seconds between two tries at most: some must fit into what is left of a lease
 _NEVER = float("inf")
 
 _PULLS = "This process pulls the events of queue %s"

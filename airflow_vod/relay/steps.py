@@ -39,7 +39,12 @@ log = logging.getLogger(__name__)
 CONFIRM_WINDOW = 30.0 - PULL_HOLD  # seconds; the queue takes a handle for 30 s after it was handed out (VOD API)
 MODE_EVERY = 600.0  # seconds between checks whether VOD puts events into the queue at all
 DEPTH_EVERY = 60.0  # seconds without catching up after which a relay asks how much is in the queue, and asks again
-LEASE_TTL = 12.0  # seconds without renewal after which another process takes over
+# A pull that is open when the lease runs out harms nothing: VOD hides from the next holder what it brings, and it is stored and
+# confirmed here as always. So the lease may be shorter than a long poll, and a killed holder is replaced the sooner.
+LEASE_TTL = 4.0  # seconds without renewal after which another process takes over
+NO_PULL_BEFORE_END = (
+    1.0  # seconds of it in which no pull starts: those of two holders never count against one second's limit
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +199,8 @@ class Relay:
         self.health.rivals, self.health.rivals_until_at = before.rivals, before.rivals_until_at
 
     def holds_lease(self) -> bool:
-        """Say whether a pull that starts now ends inside the lease, even if the server holds it."""
-        return self.clock() + PULL_HOLD + 1 <= self._lease_until
+        """Say whether a pull may start now; it may end after the lease."""
+        return self.clock() + NO_PULL_BEFORE_END <= self._lease_until
 
     def release_lease(self) -> None:
         """Let another process pull at once; does nothing if the lease was not held."""

@@ -39,7 +39,7 @@ with DAG("retried", schedule=None):
     VodConcatSensor(task_id="wait", vod_task_id=ID, deferrable=True, retries=1, retry_delay=3)
 
 with DAG("poking", schedule=None):
-    VodConcatSensor(task_id="wait", vod_task_id=ID, poke_interval=1)
+    VodConcatSensor(task_id="wait", vod_task_id=ID, poke_interval=1, retries=0)
 """.replace("MANY", str(sorted(MANY)))
 DAG_IDS = ("deferred", "many", "retried", "poking")
 SETTINGS = {"AIRFLOW__CORE__PARALLELISM": "4", "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1"}

@@ -137,7 +137,7 @@ class Case:
             self._until(lambda counts: counts.hidden == WAVE)
         elif self.step == "the answer to a pull is under way":
             self._slow_down("PullEvents")
-            self.emulator.wait_until(lambda: bool(self.emulator.faults.ledger), 20)
+            self.emulator.wait_until(lambda: bool(self.emulator.faults.ledger), 60)
             self._publish()
             self._until(lambda counts: counts.hidden > 0)
             child.kill()
@@ -150,7 +150,7 @@ class Case:
             self._publish()
             if self.step == "before the release":
                 child.send_signal(signal.SIGTERM)
-        death = child.wait(20)
+        death = child.wait(60)
         self.emulator.faults.clear()
         return death, (self.emulator.queue(self.sub_app_id), store.counts(queue).events)
 
@@ -165,7 +165,7 @@ class Case:
             self.emulator.publish_concat(task, ["http://example.com/f0.mp4"], self.sub_app_id)
 
     def _until(self, condition: Callable[[QueueCounts], bool]) -> None:
-        self.emulator.wait_until(lambda: condition(self.emulator.queue(self.sub_app_id)), 20)
+        self.emulator.wait_until(lambda: condition(self.emulator.queue(self.sub_app_id)), 60)
 
 
 class _Waiting(threading.Thread):
@@ -225,7 +225,7 @@ def test_nothing_is_lost_or_doubled_by_a_crash(
     cases: dict[tuple[str, str], Future[Outcome]], step: str, kind: str
 ) -> None:
     """Whatever step a relay dies at, each event is in the inbox once, and wakes each of its waiters once."""
-    outcome = cases[step, kind].result(120)
+    outcome = cases[step, kind].result(240)
     assert outcome.death == -signal.SIGKILL
     counts, in_inbox = outcome.at_death
     assert counts.confirmed <= in_inbox, "an event was confirmed that is not in the inbox"

@@ -53,4 +53,4 @@ with DAG("without_worker", schedule=None, params={"x": "Concat-params"}):
     VodConcatSensor(task_id="late_and_skipped", soft_fail=True, **late)
     VodConcatSensor(task_id="failing", vod_task_id="Concat-failed", retries=1, **BOTH)
     VodConcatSensor(task_id="failing_and_skipped", vod_task_id="Concat-failed", soft_fail=True, **BOTH)
-    VodConcatSensor(task_id="useless", vod_task_id="{{ dag_run.conf['no such'] }}", **BOTH)
+    VodConcatSensor(task_id="useless", retries=0, vod_task_id="{{ dag_run.conf['no such'] }}", **BOTH)

@@ -13,7 +13,7 @@ from airflow_vod.events.parse import UnparsedEvent, VodEvent
 from airflow_vod.exceptions import InboxError, InboxUnavailableError, VodAuthenticationError, VodTransientError
 from airflow_vod.inbox import InboxStore, Waiter
 from airflow_vod.relay.state import state_of
-from airflow_vod.relay.steps import LEASE_TTL, Relay
+from airflow_vod.relay.steps import LEASE_TTL, NO_PULL_BEFORE_END, Relay
 from airflow_vod.relay.upkeep import PRUNE_EVERY
 from airflow_vod.tencent.client import PULL_HOLD, VodClient
 from tests.relays import SUB_APP_ID, FickleStore, client_of, drain, publish
@@ -231,13 +231,13 @@ def test_only_the_holder_of_the_lease_pulls(vod: Emulator, open_inbox: Callable[
         relay.client.close()
 
 
-def test_a_lease_counts_for_as_long_as_a_pull_may_take(vod: Emulator, inbox: InboxStore) -> None:
-    """A pull must end inside the lease, so none starts near its end; what the database says in between does not matter."""
+def test_no_pull_starts_at_the_end_of_a_lease(vod: Emulator, inbox: InboxStore) -> None:
+    """A second passes between the last pull of one holder and the first of the next, whatever the database says meanwhile."""
     clock = Clock()
     relay = Relay(client_of(vod), inbox, clock=clock)
     assert not relay.holds_lease()
     assert relay.acquire_lease()
-    clock.now += LEASE_TTL - PULL_HOLD - 1
+    clock.now += LEASE_TTL - NO_PULL_BEFORE_END
     assert relay.holds_lease()
     clock.now += 0.01
     assert not relay.holds_lease()
