@@ -145,6 +145,8 @@ class MariaDBServer(Server):
     def __init__(self, home: Path) -> None:
         super().__init__()
         self._socket, self._log = home / "server.sock", home / "server.log"
+        # A server that starts removes the temporary tables that it finds, also those of another.
+        self._environment = {**os.environ, "TMPDIR": str(home)}
         data = [f"--datadir={home / 'data'}"]
         if os.geteuid() == 0:
             data.append("--user=root")  # who must say so
@@ -162,14 +164,15 @@ class MariaDBServer(Server):
             "--innodb-log-file-size=16M",
         ]
         make = [_program("mariadb-install-db"), "--no-defaults", *data, "--auth-root-authentication-method=normal"]
-        made = subprocess.run([*make, "--skip-test-db", "--skip-name-resolve"], capture_output=True, text=True)
+        make += ["--skip-test-db", "--skip-name-resolve"]
+        made = subprocess.run(make, capture_output=True, text=True, env=self._environment)
         if made.returncode:
             raise RuntimeError(f"MariaDB makes no data directory: {(made.stdout + made.stderr)[-2000:]}")
         self._start()
 
     def _start(self) -> None:
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, env=self._environment)
         give_up_monotonic = time.monotonic() + self._PATIENCE
         while True:
             try:
