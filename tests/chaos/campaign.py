@@ -117,7 +117,7 @@ class Report:
     def expected_kinds(self) -> list[str]:
         """Every fault there is in a campaign."""
         calls = [f"{action} {fault}" for action in ACTIONS for fault in ODDS]
-        clocks = [MACHINE_AHEAD] if self.database == "sqlite" else []  # PostgreSQL's own clock tells the time
+        clocks = [MACHINE_AHEAD] if self.database == "sqlite" else []  # a server's own clock tells the time
         return [*calls, *Saboteur.KINDS[self.database], *TROUBLES, *clocks, *ODD_EVENTS]
 
     def expected_troubles(self) -> list[str]:

@@ -7,7 +7,7 @@ said here or in the tables. The tests run against MariaDB; for MySQL they compil
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy import UniqueConstraint, event, func, literal_column
@@ -54,6 +54,9 @@ class MySQL(Dialect):
     """
 
     driver = ("mysql", "mysql+pymysql")
+
+    # To change the isolation of a session and to change it back would take more round trips than a ROLLBACK.
+    read_options: ClassVar[Mapping[str, Any]] = {}
 
     # From UTC, because UNIX_TIMESTAMP(NOW()) is ambiguous for an hour each autumn; 1e6 makes it a DOUBLE.
     own_clock = literal_column("TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) / 1e6", Seconds)
