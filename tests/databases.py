@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -73,7 +74,7 @@ class Server:
         raise NotImplementedError
 
     def cut_connections(self, url: str) -> int:
-        """End the sessions of all clients of a database, and wait until they have ended; return how many there were."""
+        """End the sessions of all clients of a database, wait up to 5 s until they have ended, and return how many there were."""
         raise NotImplementedError
 
     def crash(self) -> None:
@@ -148,6 +149,9 @@ class MariaDBServer(Server):
     def __init__(self, home: Path) -> None:
         super().__init__()
         self._socket, self._log = home / "server.sock", home / "server.log"
+        self._crashing = threading.Lock()
+        # A server that starts removes the temporary tables that it finds, also those of another.
+        self._environment = {**os.environ, "TMPDIR": str(home)}
         data = [f"--datadir={home / 'data'}"]
         if os.geteuid() == 0:
             data.append("--user=root")  # who must say so
@@ -165,14 +169,15 @@ class MariaDBServer(Server):
             "--innodb-log-file-size=16M",
         ]
         make = [_program("mariadb-install-db"), "--no-defaults", *data, "--auth-root-authentication-method=normal"]
-        made = subprocess.run([*make, "--skip-test-db", "--skip-name-resolve"], capture_output=True, text=True)
+        make += ["--skip-test-db", "--skip-name-resolve"]
+        made = subprocess.run(make, capture_output=True, text=True, env=self._environment)
         if made.returncode:
             raise RuntimeError(f"MariaDB makes no data directory: {(made.stdout + made.stderr)[-2000:]}")
         self._start()
 
     def _start(self) -> None:
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, env=self._environment)
         give_up_monotonic = time.monotonic() + self._PATIENCE
         while True:
             try:
@@ -217,16 +222,18 @@ class MariaDBServer(Server):
         for number in cut:
             with suppress(Exception):  # it has ended by itself
                 self.execute(f"KILL {number}")
-        give_up_monotonic = time.monotonic() + self._PATIENCE
-        while self.execute(f"SELECT id {where} AND id IN ({', '.join(map(str, cut)) or 0})"):
-            assert time.monotonic() < give_up_monotonic
+        give_up_monotonic = time.monotonic() + 5  # a server that was restarted meanwhile uses the same numbers again
+        while time.monotonic() < give_up_monotonic:
+            if not self.execute(f"SELECT id {where} AND id IN ({', '.join(map(str, cut)) or 0})"):
+                break
             time.sleep(0.02)
         return len(cut)
 
     def crash(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._start()
+        with self._crashing:
+            self._process.kill()
+            self._process.wait()
+            self._start()
 
     def stop(self) -> None:
         self._process.terminate()
@@ -241,9 +248,7 @@ def _program(name: str) -> str:
     """Find a program of MariaDB's server, which may be where only root looks for it."""
     found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     if found is None:
-        raise RuntimeError(
-            f"There is no {name} here; install MariaDB's server: apt-get install mariadb-server-core mariadb-client-core."
-        )
+        raise RuntimeError(f"There is no {name} here. Debian: apt-get install mariadb-server-core mariadb-client-core.")
     return found
 
 

@@ -1,10 +1,11 @@
-"""``make chaos``: half of the events against SQLite, half against PostgreSQL; prints the ledger, fails if anything is wrong."""
+"""``make chaos``: equal parts of the events against SQLite and PostgreSQL; prints the ledger, fails if anything is wrong."""
 
 from __future__ import annotations
 
 from tests import airflow_home  # isort: skip - first, because it sets AIRFLOW_HOME
 
 import argparse
+import contextlib
 import logging
 import random
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from tests.chaos.campaign import Report, run
 from tests.chaos.databases import Saboteur
-from tests.databases import KINDS, postgresql_server
+from tests.databases import KINDS, server_of
 
 assert airflow_home.HOME
 logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -31,10 +32,12 @@ def main() -> int:
     kinds = given.database or list(KINDS)
     print(f"seed {given.seed}; to repeat: make chaos SEED={given.seed} EVENTS={given.events}", flush=True)
     reports = []
-    with postgresql_server() as server, tempfile.TemporaryDirectory() as folder:
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         for kind in kinds:
-            url = server.empty() if kind == "postgresql" else f"sqlite:///{Path(folder) / 'inbox.db'}"
-            saboteur = Saboteur(kind, url, server if kind == "postgresql" else None)
+            server = None if kind == "sqlite" else stack.enter_context(server_of(kind))
+            url = f"sqlite:///{folder / 'inbox.db'}" if server is None else server.empty()
+            saboteur = Saboteur(kind, url, server)
             reports.append(run(given.events // len(kinds), given.seed, saboteur, rate=given.rate, pause=1.0))
             print(reports[-1], flush=True)
     return _verdict(reports)

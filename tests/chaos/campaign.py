@@ -117,12 +117,12 @@ class Report:
     def expected_kinds(self) -> list[str]:
         """Every fault there is in a campaign."""
         calls = [f"{action} {fault}" for action in ACTIONS for fault in ODDS]
-        clocks = [MACHINE_AHEAD] if self.database == "sqlite" else []  # PostgreSQL's own clock tells the time
+        clocks = [MACHINE_AHEAD] if self.database == "sqlite" else []  # a server's own clock tells the time
         return [*calls, *Saboteur.KINDS[self.database], *TROUBLES, *clocks, *ODD_EVENTS]
 
     def expected_troubles(self) -> list[str]:
         """The errors of the database that somebody must have met."""
-        restarted = ["connection lost"] if self.database == "postgresql" else []
+        restarted = ["connection lost"] if self.database != "sqlite" else []
         return ["database locked", "database full", "pool exhausted", *restarted]
 
     def __str__(self) -> str:

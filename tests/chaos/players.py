@@ -29,10 +29,18 @@ from tests import tempo
 AT_ONCE = 300  # groups of tasks that are waited for at a time, in each process
 
 _TROUBLES = {
-    "database locked": ("database is locked", "lock timeout"),
+    "database locked": ("database is locked", "lock timeout", "Lock wait timeout"),
     "database full": ("is full", "no space"),
     "pool exhausted": ("QueuePool limit",),
-    "connection lost": ("terminating connection", "server closed", "connection", "starting up", "shutting down"),
+    "connection lost": (
+        "terminating connection",
+        "server closed",
+        "connection",
+        "starting up",
+        "shutting down",
+        "gone away",
+        "Can't connect",
+    ),
 }
 
 

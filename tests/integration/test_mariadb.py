@@ -17,7 +17,14 @@ from tests.databases import Server
 from tests.samples import concat_event
 
 Q = "1500012345"
-_SETTINGS = "sql_mode", "default_storage_engine", "innodb_lock_wait_timeout", "idle_transaction_timeout", "tx_isolation"
+_SETTINGS = (
+    "sql_mode",
+    "default_storage_engine",
+    "innodb_lock_wait_timeout",
+    "lock_wait_timeout",
+    "idle_transaction_timeout",
+    "tx_isolation",
+)
 
 
 def _session(url: str) -> dict[str, Any]:
@@ -39,7 +46,7 @@ def test_a_session_is_set_up(mariadb: Server) -> None:
         for setting, value in zip(globally, ("''", "MyISAM", "100"), strict=True):
             mariadb.execute(f"SET GLOBAL {setting.format(value)}")
         assert _session(url) == dict(
-            zip(_SETTINGS, ("STRICT_TRANS_TABLES", "InnoDB", 30, 20, "READ-COMMITTED"), strict=True)
+            zip(_SETTINGS, ("STRICT_TRANS_TABLES", "InnoDB", 30, 30, 20, "READ-COMMITTED"), strict=True)
         )
         kept = _session(shorter)
     finally:

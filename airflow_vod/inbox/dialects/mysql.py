@@ -7,7 +7,7 @@ said here or in the tables. The tests run against MariaDB; for MySQL they compil
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy import UniqueConstraint, event, func, literal_column
@@ -33,7 +33,8 @@ SCHEMA_LOCK = "vod_inbox_schema"
 # error, not cut. What stands in /*M! */ is read by MariaDB alone, what stands in /*!80000 */ by MySQL alone.
 _SET_UP = (
     "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES'), default_storage_engine = InnoDB,"
-    " innodb_lock_wait_timeout = LEAST(@@innodb_lock_wait_timeout, {lock})"
+    " innodb_lock_wait_timeout = LEAST(@@innodb_lock_wait_timeout, {lock}),"  # for rows
+    " lock_wait_timeout = LEAST(@@lock_wait_timeout, {lock})"  # for tables that are being changed
     " /*M! , idle_transaction_timeout = COALESCE(NULLIF(@@idle_transaction_timeout, 0), {idle}) */"
     " /*!80000 , wait_timeout = LEAST(@@wait_timeout, {silent}) */"
 )
@@ -53,6 +54,9 @@ class MySQL(Dialect):
     """
 
     driver = ("mysql", "mysql+pymysql")
+
+    # To change the isolation of a session and to change it back would take more round trips than a ROLLBACK.
+    read_options: ClassVar[Mapping[str, Any]] = {}
 
     # From UTC, because UNIX_TIMESTAMP(NOW()) is ambiguous for an hour each autumn; 1e6 makes it a DOUBLE.
     own_clock = literal_column("TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) / 1e6", Seconds)
