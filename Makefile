@@ -55,8 +55,8 @@ simulate: install ## The product in virtual time with every kind of fault; SEEDS
 submissions: install ## Kill processes at every step of starting VOD tasks: 520 cases; SOME=1 for the standard form.
 	@$(BIN)/python -m tests.submissions $(if $(SOME),--some)
 
-chaos: install ## 20,000 events while everything fails now and then; SEED=… and EVENTS=… repeat or shorten it.
-	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(EVENTS),--events $(EVENTS))
+chaos: install ## 20,000 events while everything fails now and then; SEED=… and EVENTS=… repeat or shorten it, DATABASE=mariadb.
+	@$(if $(DATABASE),VOD_TEST_DATABASES=$(DATABASE)) $(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(EVENTS),--events $(EVENTS))
 
 test-events: install ## 50,000 pairs of generated events: two that can be read differently never share a key; PAIRS=… for others.
 	VOD_TEST_EVENT_PAIRS=$(or $(PAIRS),50000) $(BIN)/pytest -n $(JOBS) tests/unit/events/test_identity.py

@@ -50,6 +50,8 @@ class Database:
             self.dialect.prepare(self.engine)
         except (sql.SQLAlchemyError, ImportError, OSError, TypeError) as error:
             raise self._unusable(error) from None
+        # SQLAlchemy translates what a statement raises, but not what a change of isolation does.
+        self._driver_error: type[Exception] = getattr(self.engine.dialect, "dbapi").Error  # noqa: B009 - a module
         self._reads = self.engine.execution_options(**self.dialect.read_options)
         survive_fork(self)
 
@@ -76,7 +78,7 @@ class Database:
         try:
             with self._reads.connect() as connection:
                 yield connection
-        except sql.SQLAlchemyError as error:
+        except (sql.SQLAlchemyError, self._driver_error) as error:
             self._raise(error)
 
     @contextlib.contextmanager
@@ -90,14 +92,14 @@ class Database:
             with self.engine.begin() as connection:
                 self.dialect.begin(connection)
                 yield connection
-        except sql.SQLAlchemyError as error:
+        except (sql.SQLAlchemyError, self._driver_error) as error:
             self._raise(error)
 
     def close(self) -> None:
         """Close all connections that are not in use."""
         self.engine.dispose()
 
-    def _raise(self, error: sql.SQLAlchemyError) -> NoReturn:
+    def _raise(self, error: Exception) -> NoReturn:
         cause = error.orig if isinstance(error, sql.DBAPIError) and error.orig is not None else error
         # PostgreSQL appends the row that it refuses, so the text is truncated.
         text = self._masked(" ".join(str(cause).split()) or type(cause).__name__)[:500]
@@ -113,12 +115,12 @@ class Database:
             "and that its user may create, read and write tables there."
         ) from chained
 
-    def _is_transient(self, error: sql.SQLAlchemyError, cause: BaseException) -> bool:
+    def _is_transient(self, error: Exception, cause: BaseException) -> bool:
         if isinstance(error, sql.TimeoutError):  # all connections of the pool are in use
             return True
-        if not isinstance(error, sql.DBAPIError):
+        if isinstance(error, sql.SQLAlchemyError) and not isinstance(error, sql.DBAPIError):
             return False
-        return error.connection_invalidated or self.dialect.is_transient(cause)
+        return getattr(error, "connection_invalidated", False) or self.dialect.is_transient(cause)
 
     def _unusable(self, error: Exception) -> InboxError:
         if isinstance(error, sql.NoSuchModuleError) and _IS_1_4 and (older := self.dialect.driver_of_1_4):

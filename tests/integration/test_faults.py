@@ -1,4 +1,4 @@
-"""The short form of the campaign of faults; `make chaos` is the long one."""
+"""The short form of the campaign of faults; `make chaos` is the long one, and takes MariaDB too."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.chaos.databases import Saboteur
 from tests.databases import KINDS, server_of
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "mariadb"])
 def test_nothing_is_lost_or_doubled_whatever_fails(kind: str, tmp_path: Path) -> None:
     """While calls, database, clocks and processes fail, each event is stored once and wakes each of its waiters once."""
     with (

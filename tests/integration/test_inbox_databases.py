@@ -20,13 +20,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine, event, func, select, text
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy import create_engine, event, text
+from sqlalchemy.engine import Connection, Engine, make_url
 
 from airflow_vod.exceptions import InboxUnavailableError
 from airflow_vod.inbox import InboxStore, Received, Waiter
-from airflow_vod.inbox.dialects import mysql as mysql_dialect
-from airflow_vod.inbox.dialects import postgresql as postgresql_dialect
 from airflow_vod.inbox.tables import vod_event
 from tests.databases import PostgreSQLServer, Server
 from tests.samples import Clock, concat_event
@@ -229,15 +227,16 @@ def test_a_child_whose_parent_has_gone_writes_into_the_file(tmp_path: Path) -> N
     again.close()
 
 
-def test_a_writer_that_freezes_does_not_hold_up_others(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_writer_that_freezes_does_not_hold_up_others(server: Server) -> None:
     """The server ends the transaction of a client that has fallen silent, and another gets the lease."""
-    soon = select(
-        func.set_config("lock_timeout", "10s", True), func.set_config("idle_in_transaction_session_timeout", "1s", True)
-    )
-    monkeypatch.setattr(postgresql_dialect, "_SET_TIMEOUTS", soon)
-    monkeypatch.setattr(mysql_dialect, "IDLE_TIMEOUT", 1)
     url = server.inbox()
-    frozen, other = InboxStore.open(url), InboxStore.open(url)
+    soon = {
+        "postgresql": {"options": "-c idle_in_transaction_session_timeout=2s"},
+        "mysql": {"init_command": "SET idle_transaction_timeout = 2"},
+    }
+    impatient = make_url(url)
+    impatient = impatient.update_query_dict(soon[impatient.get_backend_name()])
+    frozen, other = InboxStore.open(impatient.render_as_string(hide_password=False)), InboxStore.open(url)
     frozen.leases.acquire(Q, "frozen", 0.1)
 
     def freeze() -> None:

@@ -175,6 +175,13 @@ def test_inbox_in_memory() -> None:
     store.close()
 
 
+def test_an_error_that_sqlalchemy_does_not_translate(inbox: InboxStore) -> None:
+    """What the driver raises beside SQLAlchemy, as when a session is cut while its isolation is changed, is an InboxError too."""
+    for connect in (inbox._database.read, inbox._database.write):
+        with pytest.raises(InboxError, match="refused"), connect() as connection:
+            connection.connection.cursor().execute("nonsense")
+
+
 def test_user_without_rights(postgresql: PostgreSQLServer) -> None:
     """A user without the right to create tables gets an error that says so."""
     url = postgresql.empty()
