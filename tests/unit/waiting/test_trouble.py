@@ -55,15 +55,15 @@ async def test_those_who_wait_are_woken_for_it(sqlite: FickleStore, start: Start
     await asyncio.to_thread(until, lambda: sqlite.leases.read(queue))
     watch_of_q.end()
     await asyncio.to_thread(watch_of_q.join)
-    sqlite.leases.acquire(queue, holder, 20)
+    sqlite.leases.acquire(queue, holder, 1200)
     watch = start(sqlite)
     waiter = TaskWaiter(["Concat-1"])
     watch.add(waiter)
     assert watch.trouble == ""
-    sqlite.leases.acquire(queue, holder, 20, info=failing(60))
+    sqlite.leases.acquire(queue, holder, 1200, info=failing(60))
     assert await asyncio.wait_for(waiter.next(3600), 60) == set()
     assert "PullEvents: ConnectFailed: refused." in watch.trouble
-    sqlite.leases.acquire(queue, holder, 20, info=RelayHealth(last_pull_at=time.time()).to_dict())
+    sqlite.leases.acquire(queue, holder, 1200, info=RelayHealth(last_pull_at=time.time()).to_dict())
     assert await asyncio.wait_for(waiter.next(3600), 60) == set()
     assert watch.trouble == ""
     watch.discard(waiter)
