@@ -1,4 +1,4 @@
-"""The lease of a queue: which relay pulls it.
+"""The lease of a queue: which relay pulls it. Work beside that, which one process does for all, has a lease of its own.
 
 Invariant: at any moment of the database's clock a queue has at most one holder. Acquiring and renewing are one compare-and-set
 statement, so nothing can happen between the check and the update.
@@ -22,6 +22,19 @@ from airflow_vod.inbox.values import checked_id, small_json
 
 if TYPE_CHECKING:
     from airflow_vod.inbox.database import Database
+
+
+BESIDE = "beside:"  # begins the names of leases that are of no queue
+
+
+def lease_beside(queue: str, work: str) -> str:
+    """Name the lease of some work that one process does for all who look after a queue.
+
+    :param queue: name of the queue.
+    :param work: a word for the work.
+    :return: a name that no queue has.
+    """
+    return f"{BESIDE}{work}:{queue[-200:]}"  # the end of a name tells the applications of a host apart
 
 
 def new_holder() -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import bindparam, case, func, or_, select, union
 
 from airflow_vod.inbox.columns import Seconds
+from airflow_vod.inbox.leases import BESIDE
 from airflow_vod.inbox.records import Slice
 from airflow_vod.inbox.tables import vod_event, vod_lease, vod_queue, vod_waiter
 
@@ -42,7 +43,11 @@ class Overview:
         )
         lease, waiter, now = vod_lease.c, vod_waiter.c, database.now
         # One that never had an event is a queue too, for whoever waits for its first.
-        self._queues = union(select(vod_queue.c.name), select(lease.queue), select(waiter.queue))
+        self._queues = union(
+            select(vod_queue.c.name),
+            select(lease.queue).where(lease.queue.not_like(f"{BESIDE}%")),
+            select(waiter.queue),
+        )
         listed = waiter.owner.is_not(None), or_(waiter.deadline.is_(None), waiter.deadline > now)
         self._holders = union(select(lease.holder).where(lease.expires_at > now), select(waiter.owner).where(*listed))
 

@@ -19,7 +19,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_vod.exceptions import InboxError
-from airflow_vod.inbox.leases import new_holder
+from airflow_vod.inbox.leases import lease_beside, new_holder
 from airflow_vod.relay.health import utc
 from airflow_vod.relay.reconcile import FINISH_TIME
 
@@ -109,7 +109,7 @@ class Rivals:
     def look(self) -> None:
         """Look, unless some process has lately, and write down what was seen; raises nothing."""
         try:
-            name = f"rivals {self._queue}"[:255]
+            name = lease_beside(self._queue, "rivals")
             lease = self._store.leases.read(name)
             before = RivalRecord.from_dict(lease.info if lease else {})
             now = self._clock()

@@ -9,6 +9,7 @@ from sqlalchemy import create_engine, event
 
 from airflow_vod.events.parse import parse_event
 from airflow_vod.inbox import InboxStore, Waiter
+from airflow_vod.inbox.leases import lease_beside, new_holder
 from tests.samples import Clock, concat_event, procedure_event, unparsed_event
 
 Open = Callable[..., InboxStore]
@@ -76,6 +77,14 @@ def test_queues_are_named(inbox: InboxStore) -> None:
     inbox.receive("b", [concat_event("1")], "pull")
     inbox.receive("a", [concat_event("1")], "pull")
     assert inbox.overview.queues() == ["a", "b"]
+
+
+def test_work_beside_a_queue_is_no_queue(inbox: InboxStore) -> None:
+    """A lease of work that is done for a queue is not listed as a queue; the names for two applications differ."""
+    long = f"{'host.' * 48}example"
+    for queue in ("b", f"{long}/1", f"{long}/2"):
+        assert inbox.leases.acquire(lease_beside(queue, "look"), new_holder(), 60)
+    assert inbox.overview.queues() == []
 
 
 def test_a_replayed_event_comes_again(open_inbox: Open) -> None:

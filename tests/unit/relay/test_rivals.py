@@ -13,6 +13,7 @@ import pytest
 from airflow_vod.emulator import Emulator, EmulatorOptions
 from airflow_vod.events.parse import VodEvent, event_of_detail, parse_event, read_event
 from airflow_vod.inbox import InboxStore, Lease
+from airflow_vod.inbox.leases import lease_beside
 from airflow_vod.relay import rivals
 from airflow_vod.relay.health import RelayHealth, trouble_of
 from airflow_vod.relay.reconcile import Reconciler
@@ -221,7 +222,7 @@ def test_a_new_inbox_knows_nothing(open_inbox: Inbox) -> None:
     store.receive(QUEUE, [_event("a")], "reconcile")
     health = RelayHealth(caught_up_at=START)
     Rivals(store, QUEUE, health, lambda: START).look()
-    lease = store.leases.read(f"rivals {QUEUE}")
+    lease = store.leases.read(lease_beside(QUEUE, "rivals"))
     assert lease is not None
     assert lease.info["missed"] == []
     assert lease.info["position"] == 1
@@ -233,7 +234,7 @@ def test_ids_of_any_length_are_remembered(world: World) -> None:
         world.misses(f"{number:03}".ljust(255, "x"))
     world.wait(20)
     world.look()
-    lease = world.store.leases.read(f"rivals {QUEUE}")
+    lease = world.store.leases.read(lease_beside(QUEUE, "rivals"))
     assert lease is not None
     assert len(lease.info["missed"]) == rivals._LIMIT
 
