@@ -7,7 +7,7 @@ JOBS ?= 3
 FORMER_NAME := airflow-vod# what the distribution was called: a checkout that has it installed would show Airflow two providers
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo check test test-scale test-events test-mysql test-versions test-ui docs bench flood chaos submissions simulate lint format lock dist clean
+.PHONY: help install demo check test test-scale test-events test-mysql test-versions test-ui docs bench flood chaos outages submissions simulate lint format lock dist clean
 
 ##@ First
 help: ## List the targets.
@@ -57,6 +57,9 @@ submissions: install ## Kill processes at every step of starting VOD tasks: 520 
 
 chaos: install ## 20,000 events while everything fails now and then; SEED=… and EVENTS=… repeat or shorten it, DATABASE=mariadb.
 	@$(if $(DATABASE),VOD_TEST_DATABASES=$(DATABASE)) $(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(EVENTS),--events $(EVENTS))
+
+outages: install ## PostgreSQL restarted, cut off and frozen, relays killed, at 1,000 events/s with 500 waits: a table; ONLY=frozen.
+	@$(BIN)/python -m tests.outages $(if $(ONLY),--only "$(ONLY)")
 
 test-events: install ## 50,000 pairs of generated events: two that can be read differently never share a key; PAIRS=… for others.
 	VOD_TEST_EVENT_PAIRS=$(or $(PAIRS),50000) $(BIN)/pytest -n $(JOBS) tests/unit/events/test_identity.py
