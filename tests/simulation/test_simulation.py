@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.simulation import relays, submissions, waits
+from tests.simulation import awaited, callbacks, feeds, relays, submissions, waits
 from tests.simulation.databases import Server
 from tests.simulation.faults import FAULTS
 from tests.simulation.machine import simulated
@@ -26,9 +26,12 @@ NOT_FOUND = {"a_refused_key_goes_unnoticed"}
 """Planted faults that the simulation does not find in so few seeds; `tests/unit` does."""
 
 SCENARIOS: dict[str, tuple[Any, float]] = {
-    "relays": (relays.Drill, 0.4),
-    "submissions": (submissions.Drill, 0.35),
-    "waits": (waits.Drill, 0.25),
+    "relays": (relays.Drill, 0.25),
+    "awaited": (awaited.Drill, 0.1),
+    "callbacks": (callbacks.Drill, 0.15),
+    "submissions": (submissions.Drill, 0.25),
+    "waits": (waits.Drill, 0.15),
+    "feeds": (feeds.Drill, 0.1),
 }
 """What is played, and its share of the seeds."""
 
