@@ -134,9 +134,13 @@ class Drill(relays.Drill):
         for _ in range(2 if rng.random() < weather.doubled else 1):
             if rng.random() >= weather.request_lost:
                 server, answers = rng.choice(self.servers), rng.random() >= weather.answer_lost
-                self.world.after(rng.uniform(0, weather.rtt), lambda server=server: server.spawn(  # type: ignore[misc]
-                    lambda: self._handle(server, post, vod_task_id, settle if answers else lambda _: None), lambda _: None
-                ))
+                self.world.after(
+                    rng.uniform(0, weather.rtt),
+                    lambda server=server: server.spawn(  # type: ignore[misc]
+                        lambda: self._handle(server, post, vod_task_id, settle if answers else lambda _: None),
+                        lambda _: None,
+                    ),
+                )
 
     async def _handle(self, server: ApiServer, post: Post, vod_task_id: str, settle: Any) -> None:
         try:

@@ -151,6 +151,7 @@ def connect(change: Callable[[Any, str, Any], None]) -> None:
     change(watches_module, "inbox_retention", lambda: None)
     change(watch_module, "LOOK_AGAIN", float("inf"))  # what is found in time must not be found by it
     change(steps_module, "MODE_EVERY", 20.0)  # ten minutes would make a run long
+    change(feed_module, "WINDOW", 5)  # events: with 100 none would ever be full
     change(client_module, "VodClient", lambda settings: Client(_current(), _current().cloud, settings))
     change(trigger_module.VodWaitTrigger, "log", logging.getLogger("airflow_vod.simulated"))
     for module in (trigger_module, feed_module):
