@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from random import Random
 from typing import Any, ClassVar
 
@@ -133,14 +134,9 @@ class Drill(relays.Drill):
         self.world.after(PATIENCE, lambda: settle(None))
         for _ in range(2 if rng.random() < weather.doubled else 1):
             if rng.random() >= weather.request_lost:
-                server, answers = rng.choice(self.servers), rng.random() >= weather.answer_lost
-                self.world.after(
-                    rng.uniform(0, weather.rtt),
-                    lambda server=server: server.spawn(  # type: ignore[misc]
-                        lambda: self._handle(server, post, vod_task_id, settle if answers else lambda _: None),
-                        lambda _: None,
-                    ),
-                )
+                heard = settle if rng.random() >= weather.answer_lost else _unheard
+                answer = partial(self._handle, rng.choice(self.servers), post, vod_task_id, heard)
+                self.world.after(rng.uniform(0, weather.rtt), partial(answer.args[0].spawn, answer, _unheard))
 
     async def _handle(self, server: ApiServer, post: Post, vod_task_id: str, settle: Any) -> None:
         try:
@@ -175,3 +171,7 @@ class Drill(relays.Drill):
         in_queue = {task_in(json.loads(each.body)) for each in self.cloud.queue._kept}
         if lost := expected - set(stored) - self.given_up - in_queue:
             raise self.world.broken(BrokenError(f"lost {sorted(lost)}"))
+
+
+def _unheard(_: Any) -> None:
+    """Take what nobody hears."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections import Counter
 from functools import partial
 from random import Random
-from typing import Any
 
 from airflow.triggers.shared_stream import SharedStreamManager
 from sqlalchemy import select
@@ -28,7 +27,7 @@ from tests.simulation.triggerers import AsyncProcess
 from tests.simulation.world import BrokenError, World
 
 WATCHER = "new splices"
-STORM = 60.0  # virtual seconds for which things fail
+STORM = 40.0  # virtual seconds for which things fail
 AFTERWARDS = 200.0  # within which everything must be in order again
 MINE, OTHER = "mp4", "m3u8"  # file types of the events that count, and of those that do not
 
