@@ -147,9 +147,9 @@ def decide(current: Submission | None, request: TaskRequest, failure: TaskResult
 
 
 _LATE = (
-    "This is try {now}, and try {before} has asked for something else: {changed} changed. Nothing is started. If this try was taken "
-    "for dead and another has taken its place, all is well. If the DAG run was deleted and created again under the same id, clear "
-    "this task, or let Airflow retry it, until it is at try {before}: that starts a new VOD task."
+    "This is try {now}, and try {before} has asked for something else: {changed} changed. Nothing is started. If this try was "
+    "taken for dead and another has taken its place, all is well. If the DAG run was deleted and created again under the same "
+    "id, clear this task, or let Airflow retry it, until it is at try {before}: that starts a new VOD task."
 )
 _WHAT_WAS = {
     DONE: "the result of {task} was handed over",

@@ -72,7 +72,7 @@ def test_a_late_try_starts_nothing(state: str, changes: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("state", STATES)
 def test_a_late_try_takes_nothing_that_it_did_not_ask_for(state: str) -> None:
-    """A DAG run that was created again begins with try 1: it gets no VOD task that was made of something else, and is told the way."""
+    """A DAG run that was created again begins with try 1: it gets no VOD task of something else, and is told the way."""
     asked = request(attempt=2, parameters={**EDIT, "ProcedureName": "x"})
     with pytest.raises(SubmissionError, match=r"ProcedureName changed.* until it is at try 3"):
         decide(before(state, attempt=3), asked)
