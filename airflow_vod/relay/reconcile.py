@@ -280,7 +280,8 @@ class ReconcileLoop:
         except (VodApiError, InboxError) as error:
             log.info("Task %s cannot be reconciled now and will be later: %s", vod_task_id, error)
             self._judge(error)
-        closely = vod_task_id in self._unannounced and not self._surveying
+        # A refusal is soon put to the test: that the key was replaced must not stay unknown until the next questions.
+        closely = self._refusals > 0 or (vod_task_id in self._unannounced and not self._surveying)
         self._plan(vod_task_id, since, self._clock(), closely=closely)
 
     def _judge(self, error: VodApiError | InboxError) -> None:
