@@ -34,7 +34,7 @@ from airflow_vod.hooks.version_compat import AirflowRescheduleException, TaskDef
 from airflow_vod.hooks.vod import DEFAULT_CONN_ID, VodHook
 from airflow_vod.inbox.lookup import task_name
 from airflow_vod.links.vod import LINKS, push_links
-from airflow_vod.sensors.endings import ends_as_airflow_says
+from airflow_vod.sensors.endings import WAIT_TIMED_OUT, ends_as_airflow_says
 from airflow_vod.sensors.words import doctor, queue_in_words, trouble_in_words, warn_at_the_dag
 
 if TYPE_CHECKING:
@@ -287,7 +287,13 @@ class VodSensor(BaseSensorOperator):
         except InboxUnavailableError:
             pass  # the message says so
         trouble = f"The last trouble of the wait: {event['trouble']}" if event.get("trouble") else ""
-        said = self._timeout_message(event), queue_in_words(self._hook, self._queue), trouble, self.where()
+        said = (
+            self._timeout_message(event),
+            queue_in_words(self._hook, self._queue),
+            trouble,
+            self.where(),
+            f"[{WAIT_TIMED_OUT}]",
+        )
         raise AirflowSensorTimeout(" ".join(filter(None, said)))
 
     def _patiently(self, read: Callable[[], Any]) -> Any:

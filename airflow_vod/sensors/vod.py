@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, PokeReturnValue, conf
 
-from airflow_vod.exceptions import VodApiError, VodAuthenticationError
+from airflow_vod.exceptions import ExplainedError, VodApiError, VodAuthenticationError
 from airflow_vod.inbox.lookup import look, task_name, vod_task_ids
 from airflow_vod.sensors.base import VodSensor
 from airflow_vod.sensors.words import failure_in_words
@@ -37,8 +37,10 @@ _ANSWERS_TOLD = 3  # in one message
 _ASK_AGAIN = 5.0  # seconds until a process may ask again about a task that VOD does not announce
 
 
-class VodTaskFailedError(AirflowFailException):
+class VodTaskFailedError(ExplainedError, AirflowFailException):
     """VOD ended the task without success. Waiting again cannot change that, so Airflow does not retry the sensor."""
+
+    anchor = "vod-task-failed"
 
 
 class VodTaskSensor(VodSensor):
