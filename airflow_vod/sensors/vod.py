@@ -63,7 +63,8 @@ class VodTaskSensor(VodSensor):
     :param end_from_trigger: end a successful wait in the triggerer too. Airflow then drops ``on_success_callback`` and outlets
         and bypasses custom XCom backends, and it refuses such DAGs where listeners are installed.
     :param deferrable: wait in the triggerer instead of on a worker. ``[operators] default_deferrable`` sets the default.
-    :param poke_interval: seconds between two looks in the modes ``poke`` and ``reschedule``; 15 or more with ``reschedule``.
+    :param poke_interval: seconds between two looks in the mode ``reschedule``, at least 15. In every other mode an event is
+        noticed at once; there it is only the pause before a wait that broke begins anew, with ``silent_fail``.
     """
 
     template_fields: Sequence[str] = ("vod_task_id", "vod_conn_id", "sub_app_id")
