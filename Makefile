@@ -7,7 +7,7 @@ JOBS ?= 3
 FORMER_NAME := airflow-vod# what the distribution was called: a checkout that has it installed would show Airflow two providers
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo check test test-scale test-events test-mysql test-versions test-ui docs bench flood chaos outages submissions simulate lint format lock dist clean
+.PHONY: help install demo check test test-scale test-events test-mysql test-versions test-ui test-deployment docs screenshots bench flood chaos outages submissions simulate lint format lock dist clean
 
 ##@ First
 help: ## List the targets.
@@ -74,6 +74,9 @@ test-mysql: install ## What holds on any database, on a MariaDB server of the te
 test-ui: $(VENV)/.installed-ui ## The page "VOD events" in a real browser (Debian's chromium, or $$CHROMIUM).
 	$(BIN)/pytest tests/ui
 
+test-deployment: install ## Deployment's files read by systemd, Prometheus, and the schemas of Kubernetes and Compose (Debian: systemd, prometheus).
+	@$(BIN)/python -m tests.deployment
+
 $(VENV)/.installed-ui: $(VENV)/.installed requirements-ui.lock
 	@if command -v uv >/dev/null 2>&1; then \
 		uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-ui.lock; \
@@ -84,6 +87,9 @@ $(VENV)/.installed-ui: $(VENV)/.installed requirements-ui.lock
 
 docs: install ## The documentation as a site in docs/_build; warnings are errors.
 	$(BIN)/python -m sphinx -E -W --keep-going -q -b html docs docs/_build
+
+screenshots: $(VENV)/.installed-ui ## Take the pictures of the documentation anew, in a real browser; six minutes, of which five are an outage.
+	VOD_TEST_PICTURES=docs $(BIN)/pytest tests/ui/test_pictures.py
 
 ##@ While you write
 lint: install ## Linters and types.
