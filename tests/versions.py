@@ -223,7 +223,7 @@ class Installation:
 
     def demo(self) -> str:
         """Run the demo of the wheel."""
-        said = self.run("airflow-vod", "demo", timeout=300)
+        said = self.run("airflow-vod", "demo", timeout=900)
         if "FAILED" in said or said.count("  ok    ") != 5:
             raise CheckError(said)
         return "5 of 5 ok"
@@ -260,7 +260,7 @@ class Installation:
     def _tests(self, files: Sequence[str]) -> int:
         skips = [skip for skip in SKIPS if skip.concerns(self.row) and skip.is_of(files)]
         words = [f"--{'ignore' if skip.tests.endswith('.py') else 'deselect'}={skip.tests}" for skip in skips]
-        said = self.run("python", "-m", "pytest", "-q", "--tb=short", *words, *files, timeout=1200)
+        said = self.run("python", "-m", "pytest", "-q", "--tb=short", *words, *files, timeout=1800)
         return sum(int(number) for number in re.findall(r"(\d+) passed", said.splitlines()[-1]))
 
     def left_out(self, files: Sequence[str]) -> int:
