@@ -1,4 +1,4 @@
-"""What pyproject.toml declares is what the package imports; which versions of it are enough, `tests/versions.py` tries."""
+"""What pyproject.toml declares is what the package imports; which versions of it are enough, `tests/versions` tries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.versions import ROWS
+from tests.versions.table import ROWS
 
 ROOT = Path(__file__).parents[2]
 # Names under which a distribution is imported, where it is not its own.
