@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.versions.table import ROWS
+from tests.versions.table import ROWS, SKIPS
 
 ROOT = Path(__file__).parents[2]
 # Names under which a distribution is imported, where it is not its own.
@@ -54,3 +54,13 @@ def test_the_lowest_airflow_is_tried() -> None:
     [lowest] = {row.airflow for row in ROWS if row.lowest}
     assert f"apache-airflow>={lowest}" in declared
     assert lowest == min(ROWS, key=lambda row: row.release).airflow
+
+
+def test_the_page_about_versions_names_what_is_tried_and_what_is_skipped() -> None:
+    """A row for each installation, and one for each reason to skip tests."""
+    lines = (ROOT / "docs" / "versions.md").read_text().splitlines()
+    rows = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in lines if line.startswith("|")]
+    tried = [(f"{row.airflow}{', the lowest of all' if row.lowest else ''}", row.python) for row in ROWS]
+    assert [row[:2] for row in rows if row[:2] in tried] == tried
+    skipped = {(skip.before, skip.why) for skip in SKIPS}
+    assert {(row[0], row[-1]) for row in rows if re.fullmatch(r"3\.\d", row[0]) and row[1].isdigit()} == skipped

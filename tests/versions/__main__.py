@@ -96,11 +96,10 @@ def report(installed: Sequence[Installation], missing: Mapping[Row, str], names:
         print(f"| {' | '.join(cells)} |")
     for row, why in missing.items():
         print(f"NOT RUN: {row}. {why}.")
-    print("\n| Tests that are skipped | before | how many | why |\n|---|---|---|---|")
-    for skip in SKIPS:
-        print(
-            f"| `{skip.tests.removeprefix('tests/unit/')}` | {skip.before} | {len(counted(skip, names))} | {skip.why} |"
-        )
+    print("\n| before Airflow | tests skipped | because there |\n|---|---|---|")
+    for before, why in dict.fromkeys((skip.before, skip.why) for skip in SKIPS):
+        skipped = [skip for skip in SKIPS if (skip.before, skip.why) == (before, why)]
+        print(f"| {before} | {sum(len(counted(skip, names)) for skip in skipped)} | {why} |")
 
 
 if __name__ == "__main__":
