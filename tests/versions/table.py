@@ -20,7 +20,7 @@ class Row:
     :param python: version of Python.
     :param lowest: whether to take the lowest version that pyproject.toml admits of everything it names.
     :param some: whether it is one of the few that stand for all.
-    :param lives: whether to ask real processes what becomes of a VOD task whose Airflow task ends (`lives`); takes minutes.
+    :param retries: whether to see, in real processes, too, that a retry is not a clear; that takes minutes.
     """
 
     airflow: str
@@ -28,7 +28,7 @@ class Row:
     python: str = "3.11"
     lowest: bool = False
     some: bool = False
-    lives: bool = False
+    retries: bool = False
 
     def __str__(self) -> str:
         return f"{self.airflow}, Python {self.python}{', lowest' if self.lowest else ''}"
@@ -46,15 +46,15 @@ class Row:
 
 ROWS = (
     Row("3.0.6", "2025-09-01", lowest=True, some=True),
-    Row("3.0.6", "2025-09-01", lives=True),
+    Row("3.0.6", "2025-09-01", retries=True),
     Row("3.1.8", "2026-03-13", some=True),
     Row("3.2.2", "2026-06-15"),
-    Row("3.3.2", NEWEST, lives=True),
+    Row("3.3.2", NEWEST, retries=True),
     Row("3.3.2", NEWEST, "3.12"),
     Row("3.3.2", NEWEST, "3.13", some=True),
 )
 EXAMPLES = ("tests/integration/test_example_dags.py",)
-LIVES = ("tests/acceptance/test_submissions.py",)
+RETRIES = ("tests/integration/test_submit.py", "tests/acceptance/test_submissions.py")
 EDGE = (
     "tests/unit/hooks",
     "tests/unit/links",
