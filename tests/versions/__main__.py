@@ -86,9 +86,7 @@ def collect() -> list[str]:
 
 
 def report(installed: Sequence[Installation], missing: Mapping[Row, str], names: Sequence[str]) -> None:
-    """Print the table, what is skipped and why, and the ends of what failed."""
-    for problem in [problem for each in installed for problem in each.problems]:
-        print(f"\n{problem}", file=sys.stderr)
+    """Print the table, and what is skipped and why."""
     print(f"\n| Airflow | Python | {' | '.join(CHECKS)} | seconds |\n|{'---|' * (len(CHECKS) + 3)}")
     for each in installed:
         airflow = f"{each.row.airflow}{', the lowest of all' if each.row.lowest else ''}"

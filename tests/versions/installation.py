@@ -110,6 +110,7 @@ class Installation:
             except CheckError as error:
                 self.cells[name] = "FAILED"
                 self.problems.append(f"{self.row}: {name}: {error}")
+                print(f"\n{self.problems[-1]}", file=sys.stderr, flush=True)
             print(f"{self.row}: {name}: {self.cells[name]}", flush=True)
             if self.cells["install"] == "FAILED":
                 break
@@ -130,7 +131,7 @@ class Installation:
         else:
             self._pip(str(self.wheel), f"apache-airflow=={self.row.airflow}")
         before = self._frozen()
-        self._pip(*TOOLS, SERVER, self.row.driver, *(f"apache-airflow-providers-{name}" for name in PROVIDERS))
+        self._pip(*TOOLS, SERVER, *self.row.drivers, *(f"apache-airflow-providers-{name}" for name in PROVIDERS))
         after = self._frozen()
         if changed := {name for name in before if before[name] != after.get(name)}:
             raise CheckError(f"what tests need has changed {sorted(changed)}")

@@ -39,9 +39,9 @@ class Row:
         return tuple(map(int, self.airflow.split(".")))
 
     @property
-    def driver(self) -> str:
-        """What talks to PostgreSQL: SQLAlchemy 1.4, which Airflow 3.0 has, knows no psycopg 3."""
-        return "psycopg2-binary" if self.release < (3, 1) else "psycopg[binary]"
+    def drivers(self) -> tuple[str, ...]:
+        """What talks to PostgreSQL: SQLAlchemy 1.4, which Airflow 3.0 has, knows no psycopg 3, so Airflow takes asyncpg beside."""
+        return ("psycopg2-binary", "asyncpg") if self.release < (3, 1) else ("psycopg[binary]",)
 
 
 ROWS = (
