@@ -154,8 +154,11 @@ def _run_dag(path: str) -> None:
     """Run the DAG in a file with `dag.test()`, in the Airflow of this process, and report the result."""
     import runpy
 
-    from airflow_vod.waiting.watch import watches
+    from airflow_vod.waiting import watch as watching
 
+    watching.LINGER = float(
+        "inf"
+    )  # it is asked in the end, after tasks that take longer than it would outlive its waiter
     run = runpy.run_path(path)["dag"].test()
     tasks = {(ti.task_id, ti.map_index): ti for ti in run.get_task_instances()}
     urls = tasks["file_urls", -1].xcom_pull(task_ids="file_urls")
@@ -164,7 +167,7 @@ def _run_dag(path: str) -> None:
         for (name, index), ti in sorted(tasks.items())
         if name == "publish"
     ]
-    [watch] = watches()
+    [watch] = watching.watches()
     watch.end()
     watch.join()
     summary = watch.summary and asdict(watch.summary)

@@ -29,6 +29,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_vod.exceptions import InboxError, InboxUnavailableError, VodError, error_from_dict
+from airflow_vod.hooks import version_compat
 from airflow_vod.hooks.inbox_file import inbox_file_problem
 from airflow_vod.hooks.version_compat import AirflowRescheduleException, TaskDeferralError, TaskDeferralTimeout
 from airflow_vod.hooks.vod import DEFAULT_CONN_ID, VodHook
@@ -146,6 +147,7 @@ class VodSensor(BaseSensorOperator):
             self.defer(
                 trigger=self._trigger(context, deadline_at),
                 method_name="execute_complete",
+                kwargs=version_compat.kwargs_of_try(context["ti"]),
                 timeout=timedelta(seconds=max(deadline_at - time.time(), 0) + _BACKSTOP),
             )
         return None
@@ -161,7 +163,7 @@ class VodSensor(BaseSensorOperator):
             return False
         return PokeReturnValue(is_done=True, xcom_value=self.execute_complete(context, event or {"status": "timeout"}))
 
-    def execute_complete(self, context: Context, event: Any) -> Any:
+    def execute_complete(self, context: Context, event: Any, attempt: int | None = None) -> Any:
         """Take over from the trigger: read the result from the inbox."""
         # `dag.test()` calls this even for a task that its trigger has ended, with the state as event.
         match "found" if event == "success" else event["status"]:
@@ -182,6 +184,9 @@ class VodSensor(BaseSensorOperator):
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Take over from the triggerer, also where Airflow itself has ended the wait there."""
+        if version_compat.is_of_another_try(next_kwargs, context["ti"]):
+            self._deadline = time.time() + self.timeout
+            return self.execute(context)
         with ends_as_airflow_says(self, lambda: self._deadline_at(context)):
             try:
                 # Not as `BaseSensorOperator` does it: with `soft_fail` that skips whatever went wrong.

@@ -64,6 +64,7 @@ def vod_here(vod_conn: Emulator) -> Iterator[Emulator]:
     for watch in watches():
         watch.end()
         watch.join()
+    open_inbox(inbox_url()).close()
     open_inbox.cache_clear()
 
 

@@ -1,4 +1,4 @@
-"""What pyproject.toml declares is what the package imports; which versions of it are enough, `tests/versions.py` tries."""
+"""What pyproject.toml declares is what the package imports; which versions of it are enough, `tests/versions` tries."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+
+from tests.versions.table import ROWS, SKIPS
 
 ROOT = Path(__file__).parents[2]
 # Names under which a distribution is imported, where it is not its own.
@@ -44,3 +46,21 @@ def test_every_dependency_has_a_lower_bound() -> None:
     """Each says the lowest version that is known to do, so that it can be tried."""
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     assert [line for line in declared if ">=" not in line] == []
+
+
+def test_the_lowest_airflow_is_tried() -> None:
+    """`make test-versions` installs the lowest version of Airflow that is declared, with the lowest of all the others."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    [lowest] = {row.airflow for row in ROWS if row.lowest}
+    assert f"apache-airflow>={lowest}" in declared
+    assert lowest == min(ROWS, key=lambda row: row.release).airflow
+
+
+def test_the_page_about_versions_names_what_is_tried_and_what_is_skipped() -> None:
+    """A row for each installation, and one for each reason to skip tests."""
+    lines = (ROOT / "docs" / "versions.md").read_text().splitlines()
+    rows = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in lines if line.startswith("|")]
+    tried = [(f"{row.airflow}{', the lowest of all' if row.lowest else ''}", row.python) for row in ROWS]
+    assert [row[:2] for row in rows if row[:2] in tried] == tried
+    skipped = {(skip.before, skip.why) for skip in SKIPS}
+    assert {(row[0], row[-1]) for row in rows if re.fullmatch(r"3\.\d", row[0]) and row[1].isdigit()} == skipped

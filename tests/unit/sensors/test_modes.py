@@ -21,6 +21,7 @@ from tests.airflow_names import (
     AirflowSkipException,
 )
 from tests.dag_runs import run_dag
+from tests.databases import DRIVER
 
 pytestmark = SENSOR_MARKS
 
@@ -65,7 +66,7 @@ def _prepare(cause: str, vod: Vod, monkeypatch: pytest.MonkeyPatch) -> None:
             vod.connect(password="not-the-right-secret-key")
         case "no inbox until the timeout":
             monkeypatch.setattr(triggers, "_RETRY_PAUSE", 0.2)
-            monkeypatch.setenv(INBOX_OPTION, "postgresql+psycopg://postgres@/any?host=/no/such/folder")
+            monkeypatch.setenv(INBOX_OPTION, f"postgresql+{DRIVER}://postgres@/any?host=/no/such/folder")
         case "a trigger that breaks on a worker":
             _break(monkeypatch)
 

@@ -26,7 +26,7 @@ from airflow_vod.waiting.waiter import TaskWaiter
 from airflow_vod.waiting.watch import Watch
 from tests.airflow_fixtures import INBOX_OPTION, Vod
 from tests.airflow_names import deserialize, serialize
-from tests.databases import PostgreSQLServer
+from tests.databases import DRIVER, PostgreSQLServer
 from tests.samples import concat_event
 
 FAILED = {"ErrCode": 70000, "Message": "internal error"}
@@ -436,7 +436,7 @@ async def test_the_event_loop_goes_on_while_the_inbox_is_opened(vod: Vod, monkey
     with socket.socket(socket.AF_UNIX) as mute:
         mute.bind(f"{folder}/.s.PGSQL.5432")
         mute.listen()
-        monkeypatch.setenv(INBOX_OPTION, f"postgresql+psycopg://postgres@/any?host={folder}")
+        monkeypatch.setenv(INBOX_OPTION, f"postgresql+{DRIVER}://postgres@/any?host={folder}")
         waiting = asyncio.create_task(payload(trigger()))
         heart = Heart()
         await asyncio.sleep(4)
