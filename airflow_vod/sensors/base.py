@@ -202,7 +202,7 @@ class VodSensor(BaseSensorOperator):
     def on_kill(self) -> None:
         """End the wait: Airflow is going to kill this process.
 
-        What VOD hands to a process that is killed meanwhile is hidden from everybody for 30 s, and so is the lease for 12.
+        VOD hides for 30 s what it hands to a process that is killed meanwhile, and its lease keeps others from pulling for 4 s.
         """
         self._killed = True
         self.silent_fail = self.never_fail = False  # it neither goes on in this process nor is skipped for that
@@ -286,20 +286,12 @@ class VodSensor(BaseSensorOperator):
 
     def _end_with_timeout(self, context: Context, event: dict[str, Any]) -> Any:
         """Look once more, for nothing may have looked since the deadline was near; else say what was seen meanwhile."""
-        try:
+        with contextlib.suppress(InboxUnavailableError):  # the message says so
             if result := self._last_look(context):
                 return result.xcom_value
-        except InboxUnavailableError:
-            pass  # the message says so
         trouble = f"The last trouble of the wait: {event['trouble']}" if event.get("trouble") else ""
-        said = (
-            self._timeout_message(event),
-            queue_in_words(self._hook, self._queue),
-            trouble,
-            self.where(),
-            f"[{WAIT_TIMED_OUT}]",
-        )
-        raise AirflowSensorTimeout(" ".join(filter(None, said)))
+        said = self._timeout_message(event), queue_in_words(self._hook, self._queue), trouble, self.where()
+        raise AirflowSensorTimeout(" ".join(filter(None, said)) + f" [{WAIT_TIMED_OUT}]")
 
     def _patiently(self, read: Callable[[], Any]) -> Any:
         """Read something from the inbox, retrying while that is unreachable: a finished wait must not be lost."""
