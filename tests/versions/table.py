@@ -40,7 +40,7 @@ class Row:
 
     @property
     def drivers(self) -> tuple[str, ...]:
-        """What talks to PostgreSQL: SQLAlchemy 1.4, which Airflow 3.0 has, knows no psycopg 3, so Airflow takes asyncpg beside."""
+        """What talks to PostgreSQL. Airflow 3.0 has SQLAlchemy 1.4, which knows no psycopg 3, and takes asyncpg besides."""
         return ("psycopg2-binary", "asyncpg") if self.release < (3, 1) else ("psycopg[binary]",)
 
 
