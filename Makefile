@@ -7,7 +7,7 @@ JOBS ?= 3
 FORMER_NAME := airflow-vod# what the distribution was called: a checkout that has it installed would show Airflow two providers
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo check test test-scale test-events test-mysql test-versions test-ui docs bench flood chaos submissions simulate lint format lock dist clean
+.PHONY: help install demo check test test-scale test-events test-mysql test-versions test-ui test-deployment docs screenshots bench flood chaos outages submissions simulate lint format lock dist clean
 
 ##@ First
 help: ## List the targets.
@@ -58,6 +58,9 @@ submissions: install ## Kill processes at every step of starting VOD tasks: 520 
 chaos: install ## 20,000 events while everything fails now and then; SEED=… and EVENTS=… repeat or shorten it, DATABASE=mariadb.
 	@$(if $(DATABASE),VOD_TEST_DATABASES=$(DATABASE)) $(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(EVENTS),--events $(EVENTS))
 
+outages: install ## PostgreSQL restarted, cut off and frozen, relays killed, at 1,000 events/s with 500 waits: a table; ONLY=frozen.
+	@$(BIN)/python -m tests.outages $(if $(ONLY),--only "$(ONLY)")
+
 test-events: install ## 50,000 pairs of generated events: two that can be read differently never share a key; PAIRS=… for others.
 	VOD_TEST_EVENT_PAIRS=$(or $(PAIRS),50000) $(BIN)/pytest -n $(JOBS) tests/unit/events/test_identity.py
 
@@ -71,6 +74,9 @@ test-mysql: install ## What holds on any database, on a MariaDB server of the te
 test-ui: $(VENV)/.installed-ui ## The page "VOD events" in a real browser (Debian's chromium, or $$CHROMIUM).
 	$(BIN)/pytest tests/ui
 
+test-deployment: install ## Deployment's files read by systemd, Prometheus, and the schemas of Kubernetes and Compose (Debian: systemd, prometheus).
+	@$(BIN)/python -m tests.deployment
+
 $(VENV)/.installed-ui: $(VENV)/.installed requirements-ui.lock
 	@if command -v uv >/dev/null 2>&1; then \
 		uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-ui.lock; \
@@ -81,6 +87,9 @@ $(VENV)/.installed-ui: $(VENV)/.installed requirements-ui.lock
 
 docs: install ## The documentation as a site in docs/_build; warnings are errors.
 	$(BIN)/python -m sphinx -E -W --keep-going -q -b html docs docs/_build
+
+screenshots: $(VENV)/.installed-ui ## Take the pictures of the documentation anew, in a real browser; six minutes, of which five are an outage.
+	VOD_TEST_PICTURES=docs $(BIN)/pytest tests/ui/test_pictures.py
 
 ##@ While you write
 lint: install ## Linters and types.

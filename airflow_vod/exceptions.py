@@ -20,19 +20,36 @@
         ├── InboxSchemaError          its tables belong to another version of this package
         └── InboxUnavailableError     its database cannot be reached or is locked: later may work
 
-Invariant: no message of these errors holds a secret; whoever raises one passes text that may be shown to anybody.
+Invariants: no message of these errors holds a secret; whoever raises one passes text that may be shown to anybody. Each
+message ends with the name of its kind, such as ``[inbox-unavailable]``, which is a heading of ``docs/troubleshooting.md``.
 """
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 PROXY_AUTHENTICATION = "ProxyAuthenticationRequired"  # our own code: the API was not reached
 
 
-class VodError(Exception):
+class ExplainedError(Exception):
+    """An error that the documentation explains, and whose message says where."""
+
+    anchor: ClassVar[str]
+    """The heading in ``docs/troubleshooting.md``; people search for it and link to it, so it never changes."""
+
+    @property
+    def text(self) -> str:
+        """The message without its anchor, to be part of another message that has one."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        return f"{self.text} [{self.anchor}]"
+
+
+class VodError(ExplainedError):
     """Base of all errors of this package."""
 
+    anchor = "vod-error"
     _during = ""
 
     def during(self, what: str) -> Self:
@@ -43,20 +60,26 @@ class VodError(Exception):
         self._during = self._during or what
         return self
 
+    @property
+    def text(self) -> str:
+        """The message without its anchor, to be part of another message that has one."""
+        return f"{self._told()} {self._during}" if self._during else self._told()
+
     def _told(self) -> str:
         """Say what is wrong."""
-        return super().__str__()
-
-    def __str__(self) -> str:
-        return f"{self._told()} {self._during}" if self._during else self._told()
+        return super().text
 
 
 class VodSettingsError(VodError, ValueError):
     """A connection or setting cannot work as it is written; the message names the field, the value and the remedy."""
 
+    anchor = "vod-settings"
+
 
 class VodConnectionError(VodSettingsError):
     """Airflow does not know the connection, or cannot read it now: it says the same of both."""
+
+    anchor = "vod-connection"
 
 
 class VodApiError(VodError):
@@ -68,6 +91,8 @@ class VodApiError(VodError):
     :param request_id: the ``RequestId`` that Tencent Cloud's support asks for; None where there was no answer.
     :param remedy: what the reader can do about it.
     """
+
+    anchor = "vod-api"
 
     def __init__(
         self,
@@ -93,6 +118,8 @@ class VodApiError(VodError):
 class VodAuthenticationError(VodApiError):
     """Credentials were refused, or they lack a permission. Permanent: waiting does not help."""
 
+    anchor = "vod-authentication"
+
     @property
     def is_auth_failure(self) -> bool:
         """Whether the key itself is refused, or we are by the proxy; other codes refuse this one action only."""
@@ -102,57 +129,85 @@ class VodAuthenticationError(VodApiError):
 class VodInvalidRequestError(VodApiError):
     """The API refuses this very request (a parameter, a SubAppId, an unknown action). Permanent."""
 
+    anchor = "vod-invalid-request"
+
 
 class VodPushModeError(VodInvalidRequestError):
     """The application announces its events by callback, so nothing will ever come out of its queue."""
+
+    anchor = "vod-push-mode"
 
 
 class VodTransientError(VodApiError):
     """The API could not answer now: network, HTTP 5xx, ``InternalError``, or HTML from a proxy."""
 
+    anchor = "vod-transient"
+
 
 class VodThrottledError(VodTransientError):
     """Over a rate limit of the API (``RequestLimitExceeded`` and its kin)."""
+
+    anchor = "vod-throttled"
 
 
 class EventParseError(VodError, ValueError):
     """The body is not a VOD event; the message says what is wrong with it."""
 
+    anchor = "event-parse"
+
 
 class ResultError(VodError, ValueError):
     """The value is not the result of a VOD task, or lacks what is asked of it."""
+
+    anchor = "result-error"
 
 
 class MediaError(VodError):
     """A media file cannot be fetched, or its URL cannot be signed; the message shows URLs without their query."""
 
+    anchor = "media-error"
+
 
 class SubmissionError(VodError):
     """A VOD task could not be started."""
+
+    anchor = "submission-error"
 
 
 class SubmissionRefusedError(SubmissionError):
     """VOD refuses the request itself, and has started nothing. Permanent."""
 
+    anchor = "submission-refused"
+
 
 class SubmissionUnknownError(SubmissionError):
     """A request may have started a task, and VOD does not tell now; nothing is requested anew until it does."""
+
+    anchor = "submission-unknown"
 
 
 class SubmissionLostError(SubmissionError):
     """A request may have started a task, and VOD can no longer tell; only a person can decide to start another one."""
 
+    anchor = "submission-lost"
+
 
 class InboxError(VodError):
     """The inbox cannot do what it was asked."""
+
+    anchor = "inbox-error"
 
 
 class InboxSchemaError(InboxError):
     """The tables of the inbox were made by a newer version of this package, or cannot be brought up to this one."""
 
+    anchor = "inbox-schema"
+
 
 class InboxUnavailableError(InboxError):
     """The database of the inbox cannot be reached, is locked or broke off; the work can be tried again later."""
+
+    anchor = "inbox-unavailable"
 
 
 def printable(text: str) -> str:

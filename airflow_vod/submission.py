@@ -192,10 +192,10 @@ class Submitter:
         elif not known.unsent:
             raise error  # an earlier request may have been carried out all the same
         elif isinstance(error, VodInvalidRequestError):
-            self._submissions.set_state(current, REFUSED, str(error), of={INTENDED})
-            raise SubmissionRefusedError(str(error)) from error
+            self._submissions.set_state(current, REFUSED, error.text, of={INTENDED})
+            raise SubmissionRefusedError(error.text) from error
         else:
-            self._submissions.set_state(current, FAILED, str(error), of={INTENDED})
+            self._submissions.set_state(current, FAILED, error.text, of={INTENDED})
             raise error
 
     def _give_up(self, current: Submission, request: TaskRequest, known: _Known) -> None:

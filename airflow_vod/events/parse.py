@@ -115,7 +115,7 @@ def read_event(body: Any) -> VodEvent | UnparsedEvent:
     try:
         return parse_event(body)
     except EventParseError as error:
-        reason = str(error)
+        reason = error.text
     raw, event_type = storable(body), None
     if isinstance(raw, dict):
         raw = content_of(raw)

@@ -198,7 +198,7 @@ def settings_of(connection: Connection, extra: Mapping[str, Any], sub_app_id: in
             **{name: _typed(name, value) for name, value in given.items()},
         )
     except VodSettingsError as error:
-        raise VodSettingsError(f"Connection {connection.conn_id!r}: {error}") from None
+        raise VodSettingsError(f"Connection {connection.conn_id!r}: {error.text}") from None
 
 
 def exposed_secrets(extra: Mapping[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_vod.exceptions import SubmissionLostError, SubmissionRefusedError
+from airflow_vod.exceptions import SubmissionError, SubmissionLostError, SubmissionRefusedError
 from airflow_vod.inbox.leases import new_holder
 from airflow_vod.inbox.submissions import DONE, LOST, REFUSED, Submission
 
@@ -117,15 +117,19 @@ def decide(current: Submission | None, request: TaskRequest, failure: TaskResult
     :param current: that submission, if there is one.
     :param request: what is requested now.
     :param failure: how its task has failed, as far as the inbox knows.
+    :raises SubmissionError: an earlier try than the latest asks for something else.
     :raises SubmissionRefusedError: VOD has refused this very request, and nobody has asked for another try.
     :raises SubmissionLostError: whether its task was started cannot be known, and nobody has asked for another one.
     """
     if current is None:
         return Decision(1)
     new, task = current.generation + 1, f"VOD task {current.vod_task_id}" if current.vod_task_id else "the request"
-    # A try that was taken for dead and goes on asks for nothing that those after it have not asked for.
+    # Airflow counts the tries of a task upwards, also when it is cleared. So this is a try that was taken for dead and goes on,
+    # and asks for nothing that those after it have not asked for; or its DAG run was deleted and created again.
     late = request.attempt < current.attempt
-    if not late and (changed := _changed(current, request)):
+    if changed := _changed(current, request):
+        if late:
+            raise SubmissionError(_LATE.format(now=request.attempt, before=current.attempt, changed=changed))
         return Decision(new, f"{changed} changed since {current.vod_task_id or current.session_id} was requested")
     cleared, retried = not late and current.life != request.life, request.attempt > current.attempt
     match current.state:
@@ -142,6 +146,11 @@ def decide(current: Submission | None, request: TaskRequest, failure: TaskResult
     return Decision(None)
 
 
+_LATE = (
+    "This is try {now}, and try {before} has asked for something else: {changed} changed. Nothing is started. If this try was "
+    "taken for dead and another has taken its place, all is well. If the DAG run was deleted and created again under the same "
+    "id, clear this task, or let Airflow retry it, until it is at try {before}: that starts a new VOD task."
+)
 _WHAT_WAS = {
     DONE: "the result of {task} was handed over",
     LOST: "a request whose answer was lost",

@@ -200,7 +200,7 @@ class VodSubmitOperator(VodTaskSensor):
         try:
             result = super()._look(context)
         except VodTaskFailedError as error:
-            self._submitter().note_failed(self._submission, str(error), refused=self._is_refused())
+            self._submitter().note_failed(self._submission, error.text, refused=self._is_refused())
             raise
         if result:
             self._submitter().note_done(self._submission)

@@ -88,10 +88,10 @@ class Reconciler:
             event = event_of_detail(detail, vod_task_id)
         except VodInvalidRequestError as error:
             if error.code.startswith(("InvalidParameterValue", "ResourceNotFound")):
-                return Answer(False, f"VOD does not know task {vod_task_id} in application {self._queue}: {error}")
+                return Answer(False, f"VOD does not know task {vod_task_id} in application {self._queue}: {error.text}")
             raise
         except EventParseError as error:
-            return Answer(False, f"VOD describes task {vod_task_id} in a way that cannot be read: {error}")
+            return Answer(False, f"VOD describes task {vod_task_id} in a way that cannot be read: {error.text}")
         unannounced = is_unannounced(detail["TaskType"]) if detail.get("TaskType") else None
         if event is None or not event.finished:
             return Answer(False, _progress(vod_task_id, detail), unannounced)
@@ -280,7 +280,8 @@ class ReconcileLoop:
         except (VodApiError, InboxError) as error:
             log.info("Task %s cannot be reconciled now and will be later: %s", vod_task_id, error)
             self._judge(error)
-        closely = vod_task_id in self._unannounced and not self._surveying
+        # A refusal is soon put to the test: that the key was replaced must not stay unknown until the next questions.
+        closely = self._refusals > 0 or (vod_task_id in self._unannounced and not self._surveying)
         self._plan(vod_task_id, since, self._clock(), closely=closely)
 
     def _judge(self, error: VodApiError | InboxError) -> None:

@@ -35,7 +35,7 @@ from airflow_vod.hooks.version_compat import AirflowRescheduleException, TaskDef
 from airflow_vod.hooks.vod import DEFAULT_CONN_ID, VodHook
 from airflow_vod.inbox.lookup import task_name
 from airflow_vod.links.vod import LINKS, push_links
-from airflow_vod.sensors.endings import ends_as_airflow_says
+from airflow_vod.sensors.endings import WAIT_TIMED_OUT, ends_as_airflow_says
 from airflow_vod.sensors.words import doctor, queue_in_words, trouble_in_words, warn_at_the_dag
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ class VodSensor(BaseSensorOperator):
     :param vod_conn_id: Airflow connection to the VOD application.
     :param sub_app_id: another application of the same account than the connection's.
     :param deferrable: wait in the triggerer instead of on a worker. ``[operators] default_deferrable`` sets the default.
-    :param poke_interval: seconds between two looks in the mode ``reschedule``; 15 or more. In the mode ``poke`` an event is
-        noticed at once, whatever the interval.
+    :param poke_interval: seconds between two looks in the mode ``reschedule``, at least 15. In every other mode an event is
+        noticed at once; there it is only the pause before a wait that broke begins anew, with ``silent_fail``.
     """
 
     template_fields: Sequence[str] = ("vod_conn_id", "sub_app_id")
@@ -295,7 +295,13 @@ class VodSensor(BaseSensorOperator):
         except InboxUnavailableError:
             pass  # the message says so
         trouble = f"The last trouble of the wait: {event['trouble']}" if event.get("trouble") else ""
-        said = self._timeout_message(event), queue_in_words(self._hook, self._queue), trouble, self.where()
+        said = (
+            self._timeout_message(event),
+            queue_in_words(self._hook, self._queue),
+            trouble,
+            self.where(),
+            f"[{WAIT_TIMED_OUT}]",
+        )
         raise AirflowSensorTimeout(" ".join(filter(None, said)))
 
     def _patiently(self, read: Callable[[], Any]) -> Any:

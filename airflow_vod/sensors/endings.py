@@ -20,6 +20,7 @@ from airflow_vod.hooks.version_compat import AirflowRescheduleException
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseSensorOperator
 
+WAIT_TIMED_OUT = "wait-timed-out"  # where `docs/troubleshooting.md` explains it
 PAUSE = 15.0  # seconds at least, until a wait that broke begins anew
 
 
@@ -54,7 +55,7 @@ def ends_as_airflow_says(sensor: Any, deadline_at: Callable[[], float]) -> Itera
 def _go_on_after(error: Exception, sensor: BaseSensorOperator, deadline_at: float) -> Never:
     """Let Airflow begin the wait anew after a while: the triggerer's part of it has ended."""
     if time.time() >= deadline_at:
-        text = f"The time was over ({sensor.timeout:g} s) when the wait ended with an error: {error}"
+        text = f"The time was over ({sensor.timeout:g} s) when the wait ended with an error: {error} [{WAIT_TIMED_OUT}]"
         if sensor.soft_fail or sensor.never_fail:
             raise AirflowSkipException(text) from error
         raise AirflowSensorTimeout(text) from error

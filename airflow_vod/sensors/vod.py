@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, PokeReturnValue, conf
 
-from airflow_vod.exceptions import VodApiError, VodAuthenticationError
+from airflow_vod.exceptions import ExplainedError, VodApiError, VodAuthenticationError
 from airflow_vod.inbox.lookup import look, task_name, vod_task_ids
 from airflow_vod.sensors.base import VodSensor
 from airflow_vod.sensors.words import failure_in_words
@@ -37,8 +37,10 @@ _ANSWERS_TOLD = 3  # in one message
 _ASK_AGAIN = 5.0  # seconds until a process may ask again about a task that VOD does not announce
 
 
-class VodTaskFailedError(AirflowFailException):
+class VodTaskFailedError(ExplainedError, AirflowFailException):
     """VOD ended the task without success. Waiting again cannot change that, so Airflow does not retry the sensor."""
+
+    anchor = "vod-task-failed"
 
 
 class VodTaskSensor(VodSensor):
@@ -61,7 +63,8 @@ class VodTaskSensor(VodSensor):
     :param end_from_trigger: end a successful wait in the triggerer too. Airflow then drops ``on_success_callback`` and outlets
         and bypasses custom XCom backends, and it refuses such DAGs where listeners are installed.
     :param deferrable: wait in the triggerer instead of on a worker. ``[operators] default_deferrable`` sets the default.
-    :param poke_interval: seconds between two looks in the modes ``poke`` and ``reschedule``; 15 or more with ``reschedule``.
+    :param poke_interval: seconds between two looks in the mode ``reschedule``, at least 15. In every other mode an event is
+        noticed at once; there it is only the pause before a wait that broke begins anew, with ``silent_fail``.
     """
 
     template_fields: Sequence[str] = ("vod_task_id", "vod_conn_id", "sub_app_id")

@@ -41,7 +41,8 @@ class VodEventSensor(VodSensor):
     :param vod_conn_id: Airflow connection to the VOD application.
     :param sub_app_id: another application of the same account than the connection's.
     :param deferrable: wait in the triggerer instead of on a worker. ``[operators] default_deferrable`` sets the default.
-    :param poke_interval: seconds between two looks in the modes ``poke`` and ``reschedule``; 15 or more with ``reschedule``.
+    :param poke_interval: seconds between two looks in the mode ``reschedule``, at least 15. In every other mode an event is
+        noticed at once; there it is only the pause before a wait that broke begins anew, with ``silent_fail``.
     """
 
     template_fields: Sequence[str] = ("event_type", "match", "since", "vod_conn_id", "sub_app_id")

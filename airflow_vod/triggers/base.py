@@ -185,7 +185,10 @@ class VodWaitTrigger(BaseTrigger):
 
         :param look_by: Unix seconds until which a look into the inbox is waited for, even if that is after the deadline.
         """
-        waiter = self._current = self._make_waiter()
+        waiter, before = self._make_waiter(), self._current
+        if before is not None:
+            waiter.go_on_from(before)
+        self._current = waiter
         watch = await self._join(waiter, look_by)
         if watch is None:
             return self._timed_out(waiter)

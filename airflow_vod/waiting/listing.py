@@ -136,8 +136,11 @@ class Listing:
             waiter = waiters[line.id]
             waiter.asked_at = max((at for at in (waiter.asked_at, line.asked_at) if at), default=None)
             waiter.answer = waiter.answer or line.answer
-            unannounced = line.unannounced or line.vod_task_id in waiter.unannounced
-            listed.append(Listed(str(line.vod_task_id), line.since or time.time(), waiter.asked_at, unannounced))
+            if line.unannounced:
+                waiter.unannounced |= {str(line.vod_task_id)}
+            since_at = min(line.since or waiter.since_at, waiter.since_at)  # a watch that ends takes its lines with it
+            unannounced = line.vod_task_id in waiter.unannounced
+            listed.append(Listed(str(line.vod_task_id), since_at, waiter.asked_at, unannounced))
         return listed
 
     def note_answer(self, vod_task_id: str, answer: Answer) -> None:
@@ -146,6 +149,8 @@ class Listing:
             waiters = list(self._index.of_task(vod_task_id))
         for waiter in waiters:
             waiter.asked_at, waiter.answer = time.time(), answer.words
+            if answer.unannounced:
+                waiter.unannounced |= {vod_task_id}
         ids = [line_of(waiter, vod_task_id).id for waiter in waiters]
         self._inbox.waiters.mark_asked(self._queue, ids, answer.words, unannounced=answer.unannounced)
 

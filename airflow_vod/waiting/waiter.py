@@ -29,7 +29,7 @@ class Waiter:
     :param deadline_at: Unix seconds until which it waits at the latest; None for no end.
     """
 
-    __slots__ = ("_error", "_woken", "deadline_at", "event_types", "listed_on", "looked_up", "loop", "name")
+    __slots__ = ("_error", "_woken", "deadline_at", "event_types", "listed_on", "looked_up", "loop", "name", "since_at")
 
     def __init__(
         self, *, name: str = "", event_types: Collection[str] | None = None, deadline_at: float | None = None
@@ -38,6 +38,8 @@ class Waiter:
         self.event_types = frozenset(event_types) if event_types else None
         self.deadline_at = deadline_at
         self.loop = asyncio.get_running_loop()
+        self.since_at = time.time()
+        """Since when this process waits, with whatever watch, in Unix seconds."""
         self.looked_up = False
         """Whether the inbox has been looked into for it since it was added."""
         self.listed_on = False
@@ -49,6 +51,13 @@ class Waiter:
     def listed_for(self) -> Collection[str | None]:
         """The VOD tasks under which this waiter is listed; None if it waits for something else."""
         return (None,)
+
+    def go_on_from(self, before: Waiter) -> None:
+        """Go on with the wait of another waiter, whose watch has ended.
+
+        :param before: of the same kind, for the same.
+        """
+        self.since_at = before.since_at
 
     async def _wait(self, seconds: float) -> None:
         self._woken = self.loop.create_future()
@@ -118,6 +127,12 @@ class TaskWaiter(Waiter):
     def listed_for(self) -> Collection[str | None]:
         """See `Waiter.listed_for`."""
         return self.vod_task_ids
+
+    def go_on_from(self, before: Waiter) -> None:
+        """See `Waiter.go_on_from`: what VOD has said of the tasks stays known, and its next question is due when it was."""
+        super().go_on_from(before)
+        if isinstance(before, TaskWaiter):
+            self.asked_at, self.answer, self.unannounced = before.asked_at, before.answer, before.unannounced
 
     async def next(self, seconds: float) -> set[str]:
         """Wait for the next events.

@@ -16,6 +16,7 @@ from typing import Any, Self
 from sqlalchemy import event
 
 from airflow_vod.inbox import InboxStore
+from airflow_vod.relay.leadership import LEASE_RENEWAL
 from airflow_vod.relay.pipeline import Pipeline, run_in_thread
 from airflow_vod.relay.steps import Relay
 from airflow_vod.tencent.client import VodClient
@@ -86,12 +87,15 @@ class Relaying:
 
     def in_turn(self, events: int, seconds: float = _PATIENCE) -> Run:
         """Pull, receive and confirm in turn until so many events are confirmed or the time is over."""
-        before = Usage.now()
+        before, renew_at = Usage.now(), 0.0
 
         def done() -> bool:
             return self._relay.summary.confirmed >= events or time.monotonic() - before.at >= seconds
 
         while not done():
+            if time.monotonic() >= renew_at:  # or a process that waits would take over
+                self._relay.acquire_lease()
+                renew_at = time.monotonic() + LEASE_RENEWAL
             self._relay.pull_pacer.wait()
             confirmable = self._relay.receive(self._relay.pull())
             self._relay.count_confirm(len(confirmable), self._relay.confirm(confirmable))

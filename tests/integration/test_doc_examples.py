@@ -36,7 +36,7 @@ from tests.doc_examples import PAGES, Example, examples, of_language
 
 pytestmark = pytest.mark.usefixtures("airflow_db")
 
-NOT_RUN = 18  # examples that may not be run
+NOT_RUN = 19  # examples that may not be run
 PROCESSED = {"bash", "console", "dockerfile", "ini", "json", "python", "sql", "yaml"}
 DRAWINGS = {"README.md", "docs/concepts.md"}
 EMULATOR = "http://127.0.0.1:9900"  # in the docs
@@ -119,9 +119,10 @@ def run_block(
         path = named_file[1].replace("/", ".")
         module = ModuleType(path)
         vars(module).update(named)
-        package = ModuleType(path.rpartition(".")[0])
-        package.__path__ = []
-        monkeypatch.setitem(sys.modules, package.__name__, package)
+        if folder := path.rpartition(".")[0]:
+            package = ModuleType(folder)
+            package.__path__ = []
+            monkeypatch.setitem(sys.modules, folder, package)
         monkeypatch.setitem(sys.modules, path, module)
 
 

@@ -69,7 +69,9 @@ class Cloud:
         self.world = world
         self.weather = weather
         self.published: list[str] = []
+        self.file_types: dict[str, str] = {}  # of what splices have made, by VOD task
         self.is_committed: Callable[[str], bool] = lambda _: True
+        self.may_confirm: Callable[[str], bool] = lambda _: True
         self.may_pull: Callable[[Process], None] = lambda _: None
         self.on_push: Callable[[Mapping[str, Any]], None] = lambda _: None
         self.requests: dict[str, deque[float]] = {}
@@ -108,13 +110,19 @@ class Cloud:
         """Make the id of a splice that has not ended."""
         return f"{SUB_APP_ID}-EditMedia-{self.world.names.getrandbits(128):032x}"
 
-    def publish(self, vod_task_id: str = "") -> str:
+    def publish(self, vod_task_id: str = "", file_type: str = "mp4") -> str:
         """Let a splice end."""
         vod_task_id = vod_task_id or self.new_id()
-        output = {"FileType": "mp4", "FileId": f"52{len(self.published):017d}", "FileUrl": "http://h/f0.mp4"}
-        event = {"TaskId": vod_task_id, "Status": "FINISH", "ErrCode": 0, "Message": "", "Output": output}
-        self.app.publish({"EventType": "EditMediaComplete", "EditMediaCompleteEvent": event})
+        self.file_types[vod_task_id] = file_type
+        self.app.publish(self.event_of(vod_task_id, file_type))
         return vod_task_id
+
+    @staticmethod
+    def event_of(vod_task_id: str, file_type: str = "mp4") -> dict[str, Any]:
+        """Make the event with which a splice ends."""
+        output = {"FileType": file_type, "FileId": str(int(vod_task_id[-8:], 16)), "FileUrl": "http://h/f0.mp4"}
+        event = {"TaskId": vod_task_id, "Status": "FINISH", "ErrCode": 0, "Message": "", "Output": output}
+        return {"EventType": "EditMediaComplete", "EditMediaCompleteEvent": event}
 
     def request(self, process: Process, action: str, body: Mapping[str, Any]) -> bytes:
         """Carry a request there and its answer back, in a thread of a process.
@@ -186,6 +194,8 @@ class Cloud:
             vod_task_id = self._of_handle[handle]
             if not self.is_committed(vod_task_id):
                 raise BrokenError(f"{vod_task_id} is confirmed before it is committed")
+            if not self.may_confirm(vod_task_id):
+                raise BrokenError(f"{vod_task_id} is confirmed, although nobody here waits for it")
 
 
 class Reply:

@@ -329,7 +329,7 @@ def simulated() -> Iterator[Callable[[Any, str, Any], None]]:
 
 
 def _modules() -> list[types.ModuleType]:
-    simulated_ones = ("airflow_vod.", "tenacity.")
+    simulated_ones = ("airflow_vod.", "tenacity.", "airflow.triggers.shared_stream")
     return [
         module
         for name, module in list(sys.modules.items())

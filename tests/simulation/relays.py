@@ -10,6 +10,7 @@ Invariants that are checked, at each step or at the end:
 from __future__ import annotations
 
 from random import Random
+from typing import ClassVar
 
 from airflow_vod.relay.pipeline import Pipeline
 from airflow_vod.relay.steps import Relay
@@ -37,7 +38,7 @@ class RelayProcess(Process):
         super().__init__(drill.world, name)
         world, rng = drill.world, Random(drill.world.rng.random())
         self._drill = drill
-        client = Client(self, drill.cloud, SETTINGS)
+        client = Client(self, drill.cloud, drill.settings)
         store = store_of(drill.server, self, drill.cloud.weather)
         self.relay = Relay(
             client,
@@ -65,7 +66,7 @@ class RelayProcess(Process):
 
     def may_pull(self) -> None:
         """A pull that starts now must be allowed by the lease in the database."""
-        lease = self._drill.server.store.leases.read(SETTINGS.queue)
+        lease = self._drill.server.store.leases.read(self._drill.settings.queue)
         mine = lease is not None and lease.holder == self.relay.holder and not lease.expired
         if not mine and not self._drill.clock_was_set:
             raise BrokenError(f"{self.name} pulls without the lease")
@@ -78,8 +79,12 @@ class Drill:
     :param server: the database, in which nobody else is at work.
     """
 
+    scenario: ClassVar[str] = "relays"
+    settings: ClassVar[VodSettings] = SETTINGS
+    afterwards: ClassVar[float] = AFTERWARDS
+
     def __init__(self, seed: int, server: Server) -> None:
-        self.world = World(seed, "relays")
+        self.world = World(seed, self.scenario)
         self.server = server
         self.clock_was_set = False
         rng = self.world.rng
@@ -93,7 +98,7 @@ class Drill:
     def _plan(self, rng: Random) -> None:
         world = self.world
         for _ in range(rng.choice((3, 20, 60))):
-            world.at(rng.triangular(0, STORM, 0), self.cloud.publish)
+            world.at(rng.triangular(0, STORM, 0), self._publish)
         for _ in range(rng.randint(0, 4)):
             world.at(rng.uniform(0, STORM), lambda: self._replace(rng))
         for _ in range(rng.randint(0, 4)):
@@ -103,6 +108,9 @@ class Drill:
         for _ in range(rng.choice((0, 0, 2))):
             world.at(rng.uniform(0, STORM), lambda: self._pick(rng).pipeline.stop())
         world.at(STORM, self._calm_down)
+
+    def _publish(self) -> None:
+        self.cloud.publish()
 
     def _pick(self, rng: Random) -> RelayProcess:
         return rng.choice([each for each in self.relays if each.alive])
@@ -127,7 +135,7 @@ class Drill:
 
         :raises BrokenError: something does not.
         """
-        self.world.run(STORM + AFTERWARDS, done=lambda: self.world.now > STORM + 1 and self._all_over())
+        self.world.run(STORM + self.afterwards, done=lambda: self.world.now > STORM + 1 and self._all_over())
         if not self._all_over():
             raise self.world.broken(BrokenError(f"not over: {self.cloud.queue.counts()}"))
         self._stop()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.simulation import relays, submissions, waits
+from tests.simulation import awaited, callbacks, feeds, relays, submissions, waits
 from tests.simulation.databases import Server
 from tests.simulation.faults import FAULTS
 from tests.simulation.machine import simulated
@@ -20,15 +20,18 @@ from tests.simulation.world import BrokenError
 SEEDS = int(os.environ.get("VOD_TEST_SEEDS", "500"))
 FIRST = int(os.environ.get("VOD_TEST_SEED", "0"))
 ONLY = os.environ.get("VOD_TEST_ONLY", "")
-CHUNK = 25
+CHUNK = 10
 FAULT_SEEDS = 100
 NOT_FOUND = {"a_refused_key_goes_unnoticed"}
 """Planted faults that the simulation does not find in so few seeds; `tests/unit` does."""
 
 SCENARIOS: dict[str, tuple[Any, float]] = {
-    "relays": (relays.Drill, 0.4),
-    "submissions": (submissions.Drill, 0.35),
-    "waits": (waits.Drill, 0.25),
+    "relays": (relays.Drill, 0.3),
+    "awaited": (awaited.Drill, 0.06),
+    "callbacks": (callbacks.Drill, 0.16),
+    "submissions": (submissions.Drill, 0.26),
+    "waits": (waits.Drill, 0.14),
+    "feeds": (feeds.Drill, 0.08),
 }
 """What is played, and its share of the seeds."""
 

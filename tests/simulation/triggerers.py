@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from airflow_vod.exceptions import VodConnectionError
+from airflow_vod.relay import steps as steps_module
 from airflow_vod.tencent import client as client_module
 from airflow_vod.triggers import base as trigger_module
 from airflow_vod.waiting import feed as feed_module
@@ -149,6 +150,8 @@ def connect(change: Callable[[Any, str, Any], None]) -> None:
     change(watches_module, "inbox_url", lambda: "sqlite://")
     change(watches_module, "inbox_retention", lambda: None)
     change(watch_module, "LOOK_AGAIN", float("inf"))  # what is found in time must not be found by it
+    change(steps_module, "MODE_EVERY", 20.0)  # ten minutes would make a run long
+    change(feed_module, "WINDOW", 5)  # events: with 100 none would ever be full
     change(client_module, "VodClient", lambda settings: Client(_current(), _current().cloud, settings))
     change(trigger_module.VodWaitTrigger, "log", logging.getLogger("airflow_vod.simulated"))
     for module in (trigger_module, feed_module):

@@ -19,6 +19,7 @@ from greenlet import GreenletExit, getcurrent, greenlet
 
 EPOCH = 1_790_000_000.0  # Unix seconds at which every world begins
 TRACE = 50  # steps that a failure prints
+LOOK_EVERY = 0.5  # virtual seconds between two looks whether a run is over
 
 
 class BrokenError(AssertionError):
@@ -73,16 +74,22 @@ class World:
         """Let time pass.
 
         :param until: a virtual moment.
-        :param done: ends it early.
+        :param done: ends it early; asked every `LOOK_EVERY` seconds, for it may take long.
         :raises BrokenError: an invariant does not hold; with the seed and the last steps.
         """
-        while self._due and self._due[0][0] <= until and not done():
+        look_at = self.now
+        while self._due and self._due[0][0] <= until:
+            if self.now >= look_at:
+                if done():
+                    return
+                look_at = self.now + LOOK_EVERY
             self.now, _, run = heapq.heappop(self._due)
             self.steps += 1
             run()
             if self.errors:
                 raise self.broken(self.errors[0])
-        self.now = max(self.now, until) if not done() else self.now
+        if not done():
+            self.now = max(self.now, until)
 
     def broken(self, error: BaseException) -> BrokenError:
         """Tell what does not hold, how it came to be and how to see it again."""

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import ast
 import functools
+import inspect
+import pickle
 import re
 import shlex
 from pathlib import Path
 
 import pytest
 
+from airflow_vod import exceptions
 from airflow_vod.cli.main import _parser
 from airflow_vod.emulator.command import _parser as emulator_parser
 from airflow_vod.get_provider_info import get_provider_info
+from airflow_vod.sensors.endings import WAIT_TIMED_OUT
+from airflow_vod.sensors.vod import VodTaskFailedError
 from tests.doc_examples import PAGES, ROOT
 
 _WORDS = 3  # from which on a quoted text in a table is taken for a message
@@ -21,9 +26,7 @@ _VALUES = (
     *("SecretId", "SecretKey", "inbox_sql_alchemy_conn", "tencent_vod"),
 )
 """What pages show in place of …: texts that the code puts into its messages."""
-_OURS = re.compile(
-    r"^## (?:Errors by name|The wait timed out|Log lines|Runbooks)\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE
-)
+_OURS = re.compile(r"^## (?:Errors by name|Log lines|Runbooks)\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
 
 
 @functools.cache
@@ -56,6 +59,43 @@ def quoted(page: Path) -> list[str]:
 
 
 MESSAGES = sorted({text for name in ("troubleshooting", "operations") for text in quoted(ROOT / "docs" / f"{name}.md")})
+
+
+ERRORS = [
+    *(each for each in vars(exceptions).values() if inspect.isclass(each) and issubclass(each, exceptions.VodError)),
+    VodTaskFailedError,
+]
+
+
+def explanations() -> dict[str, str]:
+    """Answer what troubleshooting says below each name of an error."""
+    [ours] = _OURS.findall((ROOT / "docs" / "troubleshooting.md").read_text())
+    return dict(re.findall(r"^### ([^\n]+)\n(.*?)(?=^### |\Z)", ours, flags=re.DOTALL | re.MULTILINE))
+
+
+def test_every_error_has_its_explanation() -> None:
+    """Each error has a name of its own, and each name a heading in troubleshooting that tells its class; none is left over."""
+    names = {each.anchor: each.__name__ for each in ERRORS} | {WAIT_TIMED_OUT: "AirflowSensorTimeout"}
+    assert len(names) == len(ERRORS) + 1
+    found = explanations()
+    assert set(names) == set(found)
+    for name, kind in names.items():
+        assert re.fullmatch(r"[a-z]+(-[a-z]+)+", name)
+        assert f"`{kind}`" in found[name]
+        assert len(found[name].split()) > 7, name
+
+
+@pytest.mark.parametrize("kind", ERRORS, ids=lambda each: each.__name__)
+def test_every_message_ends_with_its_name(kind: type[exceptions.ExplainedError]) -> None:
+    """Whatever is added to an error, and however it comes from a trigger: people read its name at the end, once."""
+    arguments = ("PullEvents", "Code", "Some text") if issubclass(kind, exceptions.VodApiError) else ("Some text.",)
+    error = kind(*arguments)
+    if isinstance(error, exceptions.VodError):
+        error = exceptions.error_from_dict(exceptions.error_to_dict(error)).during("Task a waited.")
+        assert str(error).endswith(f". Task a waited. [{kind.anchor}]")
+    assert str(error).count("[") == 1
+    assert str(error) == f"{error.text} [{kind.anchor}]"
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
 def test_there_are_messages() -> None:

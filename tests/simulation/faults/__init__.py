@@ -3,7 +3,7 @@
 Invariant: each is one small change to the product's own code, made at run time and taken back.
 """
 
-from tests.simulation.faults import relays, submissions, waits
+from tests.simulation.faults import awaited, callbacks, feeds, relays, submissions, waits
 from tests.simulation.faults.planting import FAULTS
 
-__all__ = ["FAULTS", "relays", "submissions", "waits"]
+__all__ = ["FAULTS", "awaited", "callbacks", "feeds", "relays", "submissions", "waits"]

@@ -100,7 +100,7 @@ def test_what_goes_wrong_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: py
 
     monkeypatch.setattr(demo, "main", lambda: fail(InboxError("a\nforged line \x1b[2J")))
     assert cli.main(["demo"]) == 1
-    assert capsys.readouterr().err == "airflow-vod: a\\nforged line \\x1b[2J\n"
+    assert capsys.readouterr().err == "airflow-vod: a\\nforged line \\x1b[2J [inbox-error]\n"
     monkeypatch.setattr(demo, "main", lambda: fail(KeyboardInterrupt()))
     assert cli.main(["demo"]) == 130
     assert capsys.readouterr().err == ""

@@ -42,7 +42,7 @@ def test_any_text_is_printed_as_text(text: str) -> None:
 def test_an_error_of_the_api_is_one_line() -> None:
     """What VOD, or whoever answers in its place, says in an error does not forge lines of a log."""
     error = VodApiError("PullEvents", "Odd\x1b[2J", "no\n2026-11-26 INFO all is well \u202e", "r\r")
-    assert str(error) == r"PullEvents: Odd\x1b[2J: no\n2026-11-26 INFO all is well \u202e (request id r\r)."
+    assert str(error) == r"PullEvents: Odd\x1b[2J: no\n2026-11-26 INFO all is well \u202e (request id r\r). [vod-api]"
 
 
 def test_columns() -> None:

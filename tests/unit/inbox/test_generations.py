@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from airflow_vod.events.results import Outcome, TaskResult
-from airflow_vod.exceptions import SubmissionLostError, SubmissionRefusedError
+from airflow_vod.exceptions import SubmissionError, SubmissionLostError, SubmissionRefusedError
 from airflow_vod.inbox.generations import TaskRequest, begins, decide, is_refusal, key_of, next_session_id
 from airflow_vod.inbox.submissions import STATES, Submission
 from airflow_vod.tencent.actions import ACTIONS, SESSION_ID_LIMIT
@@ -64,10 +64,19 @@ def test_what_a_request_means(state: str) -> None:
 
 
 @pytest.mark.parametrize("state", sorted(STATES.keys() - {"refused", "lost"}))
-@pytest.mark.parametrize("changes", [{}, {"life": 3}, {"parameters": {**EDIT, "Definition": 10}}])
+@pytest.mark.parametrize("changes", [{}, {"life": 3}])
 def test_a_late_try_starts_nothing(state: str, changes: dict[str, Any]) -> None:
     """A try that hung until a later one, perhaps of the cleared task, had done its work starts no VOD task."""
     assert outcome(before(state, attempt=3), request(attempt=2, **changes)) == SAME
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_late_try_takes_nothing_that_it_did_not_ask_for(state: str) -> None:
+    """A DAG run that was created again begins with try 1: it gets no VOD task of something else, and is told the way."""
+    asked = request(attempt=2, parameters={**EDIT, "ProcedureName": "x"})
+    with pytest.raises(SubmissionError, match=r"ProcedureName changed.* until it is at try 3"):
+        decide(before(state, attempt=3), asked)
+    assert decide(before(state, attempt=3), replace(asked, attempt=3)).generation == 2
 
 
 @pytest.mark.parametrize("state", STATES)

@@ -218,7 +218,7 @@ def test_a_selection_that_meets_nothing() -> None:
         "The VOD task made no file of the kinds ['Transcode'] and of the definitions [40], only: "
         "CoverBySnapshot, definition 10, type jpg; SampleSnapshot, definition 10, type jpg; "
         "Transcode, definition 20, type mp4; Transcode, definition 30, type mp4. "
-        "Change what is selected, or omit it for all files."
+        "Change what is selected, or omit it for all files. [result-error]"
     )
 
 

@@ -407,7 +407,7 @@ def test_a_database_that_refuses_ends_it(run_sqlite: Run, vod_emulator: Emulator
 
     running.store.leases.acquire = refuse  # type: ignore[attr-defined]
     running.thread.join(60)
-    assert [str(error) for error in running.errors] == ["no such table"]
+    assert [str(error) for error in running.errors] == ["no such table [inbox-error]"]
 
 
 def test_what_is_confirmed_too_late_is_not_sent(

@@ -19,6 +19,7 @@ from airflow_vod.inbox import InboxStore
 from airflow_vod.relay.reconcile import (
     ACTION,
     CALLS_PER_SECOND,
+    CLOSE_SLOWEST,
     FIRST_AFTER,
     SLOWEST,
     Answer,
@@ -262,6 +263,24 @@ def test_a_refused_key_is_told(client: VodClient, inbox: InboxStore, vod_emulato
         loop.add(f"task-{number}", time.time() - 1)
     with pytest.raises(VodAuthenticationError):
         loop.run()
+
+
+def test_a_refusal_is_soon_put_to_the_test(client: VodClient, inbox: InboxStore, vod_emulator: Emulator) -> None:
+    """A single refusal may be a slip; whether it is one is found out within seconds, and not with the next regular question."""
+    now = time.monotonic()
+    loop = ReconcileLoop(Reconciler(client, inbox), bool, lambda *_: None, clock=lambda: now)
+    loop.add("task-1", time.time() - 2 * FIRST_AFTER)
+    loop.take_added()
+    vod_emulator.faults.script({"DescribeTaskDetail": ["error:AuthFailure.SecretIdNotFound:no", "http_500"]})
+    loop.turn()
+    assert now < loop.due() <= now + CLOSE_SLOWEST
+    now = loop.due()
+    loop.turn()  # VOD does not answer at all
+    assert now < loop.due() <= now + CLOSE_SLOWEST
+    now = loop.due()
+    loop.turn()  # VOD knows no such task, so the key is right
+    assert vod_emulator.calls.count("DescribeTaskDetail") == 3
+    assert loop.due() > now + CLOSE_SLOWEST
 
 
 @pytest.mark.usefixtures("quick")

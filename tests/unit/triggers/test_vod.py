@@ -22,6 +22,7 @@ from airflow_vod.exceptions import VodAuthenticationError, VodSettingsError, err
 from airflow_vod.inbox.lookup import FinishedTasks
 from airflow_vod.triggers import base
 from airflow_vod.triggers.vod import VodTaskTrigger
+from airflow_vod.waiting.waiter import TaskWaiter
 from airflow_vod.waiting.watch import Watch
 from tests.airflow_fixtures import INBOX_OPTION, Vod
 from tests.airflow_names import deserialize, serialize
@@ -43,6 +44,13 @@ async def payload(one: VodTaskTrigger) -> dict[str, Any]:
         event = await anext(one.run())
     assert isinstance(event, TriggerEvent)
     return event.payload
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that happens in another thread."""
+    async with asyncio.timeout(60):
+        while not await asyncio.to_thread(condition):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
 
 async def error_of(one: VodTaskTrigger) -> Exception:
@@ -306,6 +314,30 @@ async def test_a_key_that_was_replaced(vod: Vod) -> None:
     vod.publish_concat("Concat-1")
     assert await waiting == {"status": "found"}
     assert calls.count("PullEvents", "AuthFailure.SecretIdNotFound") > 1
+
+
+async def test_a_wait_goes_on_with_another_watch(vod: Vod) -> None:
+    """A wait whose watch was replaced begins anew neither for people nor for the questions to VOD."""
+    one = trigger("Concat-1")
+    waiting = asyncio.create_task(payload(one))
+    await until(lambda: one.watch is not None and bool(one.watch.inbox.waiters.longest(one.watch.queue)))
+    first, watch = one._current, one.watch
+    assert watch is not None
+    assert isinstance(first, TaskWaiter)
+    first.since_at -= 10
+    first.asked_at, first.answer, first.unannounced = first.since_at, "it is PROCESSING", frozenset({"Concat-1"})
+    watch.end(retired=True)
+    await until(lambda: one.watch is not watch and bool(watch.inbox.waiters.longest(watch.queue)))
+    second = one._current
+    assert second is not first
+    assert isinstance(second, TaskWaiter)
+    assert (second.since_at, second.unannounced) == (first.since_at, {"Concat-1"})
+    assert second.asked_at is not None and second.asked_at >= first.asked_at  # noqa: PT018
+    [line] = watch.inbox.waiters.longest(watch.queue)
+    assert line.answer is not None
+    assert line.unannounced
+    vod.publish_concat("Concat-1")
+    assert await waiting == {"status": "found"}
 
 
 async def test_an_outage_of_the_api(vod: Vod) -> None:

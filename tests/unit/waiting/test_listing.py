@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
 from airflow_vod.events.matching import EventMatch
 from airflow_vod.waiting import listing as listing_module
 from airflow_vod.waiting.follower import Follower
+from airflow_vod.waiting.index import WaiterIndex
+from airflow_vod.waiting.listing import Listing
 from airflow_vod.waiting.waiter import TaskWaiter
 from tests.relays import FickleStore, until
 from tests.unit.waiting.helpers import Start
@@ -28,6 +31,25 @@ async def test_who_waits_is_written_down(sqlite: FickleStore, start: Start) -> N
     for waiter in waiters:
         watch.discard(waiter)
     await asyncio.to_thread(until, lambda: sqlite.waiters.longest(watch.queue) == [])
+
+
+async def test_a_wait_is_as_old_as_it_is_in_this_process(sqlite: FickleStore) -> None:
+    """A watch that ends takes its lines with it; the next one knows all the same since when VOD has been waited for."""
+    index, lock = WaiterIndex(), threading.RLock()
+    waiter = TaskWaiter(["A"], name="dag/run/task")
+    waiter.since_at -= 1000
+    index.add(waiter)
+    listing = Listing(sqlite, "queue", index, lock)
+    for _ in range(2):
+        listing.note([waiter])
+        [listed] = listing.write()
+        assert listed.since_at == waiter.since_at
+    [line] = sqlite.waiters.longest("queue")
+    sqlite.waiters.mark_asked("queue", [line.id], "said", unannounced=True)
+    listing.note([waiter])
+    [listed] = listing.write()
+    assert listed.unannounced
+    assert waiter.unannounced == {"A"}
 
 
 async def test_who_follows_without_end_stays_written_down(

@@ -1,0 +1,1 @@
+"""Five outages of the database and the relays under load, measured."""
