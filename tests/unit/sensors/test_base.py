@@ -26,7 +26,7 @@ Make = Callable[..., VodSensor]
 
 def context(**of_ti: Any) -> Any:
     """What Airflow hands to a task, as far as sensors look at it."""
-    fields = {"dag_id": "dag", "run_id": "run", "task_id": "wait", "map_index": -1, "start_date": None}
+    fields = {"dag_id": "dag", "run_id": "run", "task_id": "wait", "map_index": -1, "try_number": 1, "start_date": None}
     return {"ti": SimpleNamespace(**fields | {"xcom_push": lambda **_: None} | of_ti)}
 
 
