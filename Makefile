@@ -64,7 +64,7 @@ outages: install ## PostgreSQL restarted, cut off and frozen, relays killed, at 
 test-events: install ## 50,000 pairs of generated events: two that can be read differently never share a key; PAIRS=… for others.
 	VOD_TEST_EVENT_PAIRS=$(or $(PAIRS),50000) $(BIN)/pytest -n $(JOBS) tests/unit/events/test_identity.py
 
-test-versions: install ## Airflow 3.0 to 3.3, with the lowest of all that is needed, and every Python: demo, plugin, examples, unit tests; ONLY=3.1.8, SOME=1 for three rows, MINUTES=….
+test-versions: install ## Airflow 3.0 to 3.3, with the lowest of all that is needed, and every Python: demo, plugin, examples, unit tests; ONLY=3.1.8, SOME=1 for two rows, MINUTES=….
 	@$(BIN)/python -m tests.versions $(if $(ONLY),--only "$(ONLY)") $(if $(SOME),--some) $(if $(MINUTES),--minutes $(MINUTES))
 
 test-mysql: install ## What holds on any database, on a MariaDB server of the tests' own (Debian: mariadb-server-core, mariadb-client-core).

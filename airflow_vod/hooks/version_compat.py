@@ -47,4 +47,4 @@ def is_of_another_try(kwargs: Mapping[str, Any] | None, ti: Any) -> bool:
     :param kwargs: what Airflow resumes it with.
     :param ti: the task instance.
     """
-    return (kwargs or {}).get("attempt", ti.try_number) != ti.try_number
+    return kwargs is not None and "attempt" in kwargs and kwargs["attempt"] != ti.try_number

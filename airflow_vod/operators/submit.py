@@ -27,7 +27,6 @@ from airflow_vod.exceptions import (
     SubmissionRefusedError,
     VodSettingsError,
 )
-from airflow_vod.hooks.version_compat import is_of_another_try
 from airflow_vod.inbox.lookup import task_name
 from airflow_vod.sensors.vod import VodTaskFailedError, VodTaskSensor
 from airflow_vod.tencent.actions import action_of, check_parameters
@@ -107,10 +106,14 @@ class VodSubmitOperator(VodTaskSensor):
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Take over from the triggerer."""
-        if is_of_another_try(next_kwargs, context["ti"]):
-            return super().resume_execution(next_method, next_kwargs, context)
         with self._ends_as_a_task(context):
-            self._remember(self._started_before(context))
+            started = self._started_before(context)
+        if (
+            started.attempt < context["ti"].try_number
+        ):  # the end of the try before, which Airflow 3.0 keeps for the next
+            return self._begin_anew(context)
+        with self._ends_as_a_task(context):
+            self._remember(started)
             return super().resume_execution(next_method, next_kwargs, context)
 
     def on_kill(self) -> None:

@@ -185,8 +185,7 @@ class VodSensor(BaseSensorOperator):
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Take over from the triggerer, also where Airflow itself has ended the wait there."""
         if version_compat.is_of_another_try(next_kwargs, context["ti"]):
-            self._deadline = time.time() + self.timeout
-            return self.execute(context)
+            return self._begin_anew(context)
         with ends_as_airflow_says(self, lambda: self._deadline_at(context)):
             try:
                 # Not as `BaseSensorOperator` does it: with `soft_fail` that skips whatever went wrong.
@@ -195,6 +194,10 @@ class VodSensor(BaseSensorOperator):
                 return self._end_with_timeout(context, {})
             except TaskDeferralError as error:  # the trigger crashed, or could not be made
                 raise type(error)(f"{error}, as the log above says. {self.where()}") from error
+
+    def _begin_anew(self, context: Context) -> Any:
+        self._deadline = time.time() + self.timeout  # Airflow has kept the start of the try before
+        return self.execute(context)
 
     _stay_here: Stay | None = None
     _killed = False

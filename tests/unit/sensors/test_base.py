@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from airflow_vod.exceptions import VodError, error_to_dict
 from airflow_vod.inbox.leases import new_holder
 from airflow_vod.sensors.base import VodSensor
 from airflow_vod.sensors.vod import VodTaskSensor
@@ -25,7 +26,7 @@ Make = Callable[..., VodSensor]
 
 def context(**of_ti: Any) -> Any:
     """What Airflow hands to a task, as far as sensors look at it."""
-    fields = {"dag_id": "dag", "run_id": "run", "task_id": "wait", "map_index": -1, "start_date": None}
+    fields = {"dag_id": "dag", "run_id": "run", "task_id": "wait", "map_index": -1, "try_number": 1, "start_date": None}
     return {"ti": SimpleNamespace(**fields | {"xcom_push": lambda **_: None} | of_ti)}
 
 
@@ -69,6 +70,18 @@ def test_no_event_in_time(vod: Vod, make: Make) -> None:
     """Where the inbox has nothing either, Airflow's end of a deferral is a timeout in words, as in every mode."""
     with pytest.raises(AirflowSensorTimeout, match=r"After 5 s, .* No event of the queue is in the inbox"):
         make(deferrable=True, timeout=5).resume_execution("__fail__", {"error": "Trigger timeout"}, context())
+
+
+@MAKERS
+def test_a_retry_is_not_the_end_of_the_try_before(vod: Vod, make: Make) -> None:
+    """Airflow 3.0 resumes a retried task with the end of its first wait: that is passed over, and the task starts anew."""
+    receive(vod)
+    old = {"event": {"status": "error", "error": error_to_dict(VodError("of the first try"))}, "attempt": 1}
+    again = context(try_number=2, start_date=datetime(2020, 1, 1, tzinfo=UTC))
+    result = make(deferrable=True).resume_execution("execute_complete", old, again)
+    assert result["vod_task_id"] == "Concat-1"
+    with pytest.raises(VodError, match="of the first try"):
+        make(deferrable=True).resume_execution("execute_complete", old, context(try_number=1))
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,9 @@ CAUSES = pytest.mark.parametrize(
 def resume(sensor: Any, method: str, arguments: dict[str, Any], began: float = 0.0) -> Any:
     """Let Airflow resume a sensor whose wait began so many seconds ago."""
     began_at = datetime.now(UTC) - timedelta(seconds=began)
-    ti = SimpleNamespace(dag_id="dag", run_id="run", task_id="wait", map_index=-1, start_date=datetime.now(UTC))
+    ti = SimpleNamespace(
+        dag_id="dag", run_id="run", task_id="wait", map_index=-1, try_number=1, start_date=datetime.now(UTC)
+    )
     ti.get_first_reschedule_date = lambda context: began_at
     return sensor.resume_execution(method, arguments, {"ti": ti})
 

@@ -105,6 +105,7 @@ _TI = SimpleNamespace(
     run_id="run",
     task_id="wait",
     map_index=-1,
+    try_number=1,
     start_date=None,
     get_first_reschedule_date=lambda context: None,
 )

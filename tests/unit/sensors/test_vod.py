@@ -461,7 +461,7 @@ def _ready(url: str, queue: str) -> VodConcatSensor:
     return VodConcatSensor(task_id="wait", vod_task_id="Concat-1")
 
 
-_TI = SimpleNamespace(dag_id="dag", run_id="run", task_id="wait", map_index=-1, start_date=None)
+_TI = SimpleNamespace(dag_id="dag", run_id="run", task_id="wait", map_index=-1, try_number=1, start_date=None)
 _FOUND: Any = ({"ti": _TI}, {"status": "found"})
 
 
