@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "airflow_vod"
-MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "versions" not in path.parts)
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "versions" not in path.relative_to(PACKAGE).parts)
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("operators",),
