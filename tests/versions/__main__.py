@@ -27,7 +27,7 @@ def main() -> int:
         "--beside", type=int, default=3, help="installations at a time: their tests wait more than they compute"
     )
     parser.add_argument("--only", default="", help="rows that have this in their name, such as 3.1.8")
-    parser.add_argument("--some", action="store_true", help="the few rows that stand for all")
+    parser.add_argument("--some", action="store_true", help="the few rows that stand for all, briefly")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no check after that")
     given = parser.parse_args()
     began_monotonic = time.monotonic()
@@ -43,7 +43,9 @@ def main() -> int:
     if stale := [skip.tests for skip in SKIPS if not counted(skip, names)]:
         parser.error(f"there are no such tests to skip: {', '.join(stale)}")
     deadline_monotonic = began_monotonic + given.minutes * 60
-    installed = [Installation(row, uv, wheel, names, deadline_monotonic) for row in rows if row not in missing]
+    installed = [
+        Installation(row, uv, wheel, names, deadline_monotonic, given.some) for row in rows if row not in missing
+    ]
     with ThreadPoolExecutor(given.beside) as beside:
         list(beside.map(Installation.check_all, installed))
     missing |= {each.row: each.not_run for each in installed if each.not_run}

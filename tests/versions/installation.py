@@ -33,6 +33,7 @@ YOUNGER = {
 }
 
 CHECKS = ("install", "demo", "provider", "plugin", "examples", "edge", "retries")
+LONG = ("edge", "retries")
 # What uv says where an index does not answer, or keeps no times by which to leave out what is younger.
 UNREACHABLE = re.compile(
     r"(Failed to (fetch|download|connect)|error sending request|missing an upload date|timed out|not over after).*"
@@ -56,6 +57,7 @@ class Installation:
     :param wheel: of this project.
     :param names: of all tests.
     :param deadline_monotonic: no check begins after that.
+    :param briefly: whether to leave out the tests that take more than a few minutes.
     """
 
     row: Row
@@ -63,6 +65,7 @@ class Installation:
     wheel: Path
     names: Sequence[str]
     deadline_monotonic: float
+    briefly: bool = False
     cells: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     not_run: str = ""
@@ -98,7 +101,7 @@ class Installation:
         """Run every check, also after one has failed."""
         began_monotonic = time.monotonic()
         for name in CHECKS:
-            if name == "retries" and not self.row.retries:
+            if (name == "retries" and not self.row.retries) or (self.briefly and name in LONG):
                 continue
             try:
                 if time.monotonic() > self.deadline_monotonic:

@@ -45,7 +45,7 @@ class Row:
 
 
 ROWS = (
-    Row("3.0.6", "2025-09-01", lowest=True),
+    Row("3.0.6", "2025-09-01", lowest=True, some=True),
     Row("3.0.6", "2025-09-01", retries=True),
     Row("3.1.8", "2026-03-13", some=True),
     Row("3.2.2", "2026-06-15"),
