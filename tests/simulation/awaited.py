@@ -83,7 +83,8 @@ class Drill(relays.Drill):
         # VOD does not say whom of those who wait it serves first.
         if poll in queue._polls and (now > STORM or rng.random() < 0.5):
             queue._polls.move_to_end(poll, last=False)
-        self.world.after(rng.uniform(0.1, 8), self._pull_elsewhere)
+        # In the end several of its pulls wait at every moment: what is its own could appear between two of them again and again.
+        self.world.after(rng.uniform(0.1, 8 if now < STORM else 1), self._pull_elsewhere)
 
     def _take(self, deliveries: Sequence[Delivery]) -> None:
         of_task = {task_in(json.loads(each.body)): each.handle for each in deliveries}

@@ -27,11 +27,11 @@ NOT_FOUND = {"a_refused_key_goes_unnoticed"}
 
 SCENARIOS: dict[str, tuple[Any, float]] = {
     "relays": (relays.Drill, 0.3),
-    "awaited": (awaited.Drill, 0.06),
+    "awaited": (awaited.Drill, 0.05),
     "callbacks": (callbacks.Drill, 0.16),
-    "submissions": (submissions.Drill, 0.26),
-    "waits": (waits.Drill, 0.14),
-    "feeds": (feeds.Drill, 0.08),
+    "submissions": (submissions.Drill, 0.3),
+    "waits": (waits.Drill, 0.13),
+    "feeds": (feeds.Drill, 0.06),
 }
 """What is played, and its share of the seeds."""
 
