@@ -359,7 +359,8 @@ def test_deadlock_is_unavailable(server: Server) -> None:
     store.receive("b", [concat_event("Concat-1")], "pull")
 
     def cross() -> None:
-        with ThreadPoolExecutor(1) as pool, other.begin() as theirs, store._database.write() as ours:
+        # In this order, so that their statement has ended before their session is used again.
+        with other.begin() as theirs, ThreadPoolExecutor(1) as pool, store._database.write() as ours:
             if theirs.dialect.name == "postgresql":  # so that this side does not look for deadlocks
                 theirs.execute(text("SET deadlock_timeout = '60s'"))
                 ours.execute(text("SET LOCAL deadlock_timeout = '50ms'"))
