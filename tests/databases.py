@@ -14,10 +14,10 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import psycopg
@@ -84,6 +84,9 @@ class Server:
     def stop(self) -> None:
         """Stop the server."""
         raise NotImplementedError
+
+
+S = TypeVar("S", bound=Server)
 
 
 class PostgreSQLServer(Server):
@@ -262,10 +265,10 @@ def _program(name: str) -> str:
 
 
 @contextmanager
-def server_of(kind: str) -> Iterator[Server]:
-    """Start a server of a kind; not below pytest's own folder, which only one user can enter."""
-    home = Path(tempfile.mkdtemp(prefix=f"vod-{kind[:2]}-"))
-    server = {"postgresql": PostgreSQLServer, "mariadb": MariaDBServer}[kind](home)
+def _running(make: Callable[[Path], S], prefix: str) -> Iterator[S]:
+    """Run a server; not below pytest's own folder, which only one user can enter."""
+    home = Path(tempfile.mkdtemp(prefix=prefix))
+    server = make(home)
     try:
         yield server
     finally:
@@ -273,6 +276,11 @@ def server_of(kind: str) -> Iterator[Server]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def postgresql_server() -> AbstractContextManager[Server]:
+def server_of(kind: str) -> AbstractContextManager[Server]:
+    """Start a server of a kind."""
+    return postgresql_server() if kind == "postgresql" else _running(MariaDBServer, "vod-ma-")
+
+
+def postgresql_server() -> AbstractContextManager[PostgreSQLServer]:
     """Start a PostgreSQL server."""
-    return server_of("postgresql")
+    return _running(PostgreSQLServer, "vod-po-")

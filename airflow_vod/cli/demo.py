@@ -156,9 +156,8 @@ def _run_dag(path: str) -> None:
 
     from airflow_vod.waiting import watch as watching
 
-    watching.LINGER = float(
-        "inf"
-    )  # it is asked in the end, after tasks that take longer than it would outlive its waiter
+    # The watch is asked in the end, after tasks that take longer than it would outlive its waiter.
+    watching.LINGER = float("inf")
     run = runpy.run_path(path)["dag"].test()
     tasks = {(ti.task_id, ti.map_index): ti for ti in run.get_task_instances()}
     urls = tasks["file_urls", -1].xcom_pull(task_ids="file_urls")

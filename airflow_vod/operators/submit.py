@@ -108,9 +108,8 @@ class VodSubmitOperator(VodTaskSensor):
         """Take over from the triggerer."""
         with self._ends_as_a_task(context):
             started = self._started_before(context)
-        if (
-            started.attempt < context["ti"].try_number
-        ):  # the end of the try before, which Airflow 3.0 keeps for the next
+        if started.attempt < context["ti"].try_number:
+            # This is the end of the try before, which Airflow 3.0 keeps for the next.
             return self._begin_anew(context)
         with self._ends_as_a_task(context):
             self._remember(started)

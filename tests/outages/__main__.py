@@ -9,21 +9,21 @@ import argparse
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
-from sqlalchemy import create_engine, select
+from sqlalchemy import select
 
 from airflow_vod.inbox import InboxStore
 from airflow_vod.inbox.tables import vod_event
 from benchmarks.bench import CONNECTION, INBOX, airflow_home
 from benchmarks.children import Child
 from benchmarks.emulation import SUB_APP_ID, Emulation, splices
-from tests.databases import PostgreSQLServer, server_of
+from tests.acceptance.processes import Process
+from tests.databases import PostgreSQLServer, postgresql_server
 from tests.outages.outage import OUTAGES, Figures, Stage, figures_of
 from tests.outages.triggers import Triggers
 
@@ -49,34 +49,27 @@ class Relays:
         self._processes = [self._start() for _ in range(number)]
 
     @staticmethod
-    def _start() -> subprocess.Popen[bytes]:
-        command = [str(Path(sys.executable).with_name("airflow-vod")), "relay", "run"]
-        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    def _start() -> Process:
+        return Process([str(Path(sys.executable).with_name("airflow-vod")), "relay", "run"], os.environ)
 
-    def holder(self) -> subprocess.Popen[bytes] | None:
+    def holder(self) -> Process | None:
         """Find the one that pulls."""
         lease = self._store.leases.read(self._queue)
         pid = int(lease.holder.split(":")[1]) if lease and not lease.expired else None
-        return next((each for each in self._processes if each.pid == pid and each.poll() is None), None)
+        return next((each for each in self._processes if each.pid == pid), None)
 
     def kill_holder(self) -> None:
         """Kill the one that pulls, as soon as one does, and start another."""
         while (victim := self.holder()) is None:
             time.sleep(0.05)
         victim.kill()
-        victim.wait()
+        victim.end()
         self._processes[self._processes.index(victim)] = self._start()
 
     def stop(self) -> None:
         """Let all end by themselves."""
         for each in self._processes:
-            each.terminate()
-        for each in self._processes:
-            try:
-                each.wait(30)
-            except subprocess.TimeoutExpired:
-                each.kill()
-                each.wait()
+            each.end(grace=30)
 
 
 def freeze(server: PostgreSQLServer, seconds: float) -> None:
@@ -126,22 +119,13 @@ def run(name: str, server: PostgreSQLServer, rate: float) -> Figures:
         ends = triggers.call("all_ends", len(waited), PATIENCE)
         with contextlib.suppress(Exception):  # what is missing is counted
             vod.call("empty", PATIENCE)
-        return figures_of(name, (began, over), published, _rows(url), waited, ends)
+        return figures_of(name, (began, over), published, _rows(store), waited, ends)
 
 
-def _rows(url: str) -> list[tuple[str, float]]:
-    engine = create_engine(url)
-    with engine.connect() as connection:
+def _rows(store: InboxStore) -> list[tuple[str, float]]:
+    with store._database.read() as connection:
         rows = connection.execute(select(vod_event.c.vod_task_id, vod_event.c.received_at)).all()
-    engine.dispose()
     return [(vod_task_id, received_at) for vod_task_id, received_at in rows]
-
-
-@contextlib.contextmanager
-def _postgresql() -> Iterator[PostgreSQLServer]:
-    with server_of("postgresql") as server:
-        assert isinstance(server, PostgreSQLServer)
-        yield server
 
 
 def report(done: Sequence[Figures], rate: float) -> None:
@@ -169,7 +153,7 @@ def main() -> int:
     with airflow_home():
         done = []
         for name in [name for name in OUTAGES if given.only in name]:
-            with _postgresql() as server:
+            with postgresql_server() as server:
                 done.append(run(name, server, given.rate))
                 print(done[-1], file=sys.stderr, flush=True)
     report(done, given.rate)

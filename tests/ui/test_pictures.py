@@ -87,9 +87,8 @@ def test_an_outage(page: Page, server: Airflow, folder: Path, store: InboxStore)
     with waiting(store) as (vod, _):
         vod.stop()
         time.sleep(OUTAGE)
-        store.waiters.remove(
-            QUEUE, [each.id for each in store.waiters.longest(QUEUE)], None
-        )  # its relay is not a real one
+        # The relay of the day's queue is not a real one.
+        store.waiters.remove(QUEUE, [each.id for each in store.waiters.longest(QUEUE)], None)
         page.goto(f"http://127.0.0.1:{server.port}/tencent-vod/events")
         page.locator(".card.bad", has_text=f"{vod.port}/").locator("summary").click(timeout=60_000)
         page.locator("#waiters tbody tr", has_text="wait[9]").wait_for(timeout=60_000)
